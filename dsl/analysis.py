@@ -1,0 +1,62 @@
+"""`Analysis`: measurements of nouns, or of what other experiments measured, with no steps."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from dsl import keys
+from dsl.experiments import Experiment, Precision, measurement_faults
+from dsl.faults import Fault
+from dsl.fields import Seed
+from dsl.measurements import Measurement, Observed, names
+from dsl.program import Inputs, Program
+from dsl.references import closed
+from dsl.schedules import AtEnd
+from dsl.spec import Spec
+
+
+class Analysis(Experiment):
+    """Measurements of nouns, observed once."""
+
+    of: Spec | tuple[Spec, ...]
+    measure: tuple[Measurement, ...]
+    seed: Seed = 0
+    precision: Precision = "float32"
+
+    def check(self) -> Iterable[Fault]:
+        yield from super().check()
+        yield from measurement_faults(self)
+
+    @property
+    def last(self) -> int:
+        return 0
+
+    def observed(self) -> dict[str, Observed]:
+        return {n: Observed(m, AtEnd()) for n, m in zip(names(self.measure), self.measure, strict=True)}
+
+    def program(self) -> "AnalysisProgram":
+        nouns = dict(zip(names(self.measure), self.measure, strict=True))
+        return AnalysisProgram(closed(self), 0, nouns, ((0, tuple(nouns)),))
+
+
+@dataclass(frozen=True)
+class AnalysisProgram(Program):
+    """No steps: everything is observed of the nouns themselves."""
+
+    def measurements_in(self, experiment: Any) -> dict[str, Any]:
+        return dict(zip(self.measurements, experiment.measure, strict=True))
+
+    def init(self, knobs: Any, inputs: Inputs, constants: Any) -> Any:
+        return {"step": jnp.zeros((), jnp.int32)}
+
+    def advance(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, n: Int[Array, ""] | int) -> Any:
+        return state
+
+    def observe(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, due: tuple[str, ...]) -> dict[str, Any]:
+        experiment, key = self.realised(knobs, inputs, constants)
+        nouns = self.measurements_in(experiment)
+        of_step = keys.fold(key, "measure")
+        return {name: nouns[name](experiment, state, constants["measure"][name], of_step) for name in due}

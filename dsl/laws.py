@@ -1,0 +1,97 @@
+"""Laws of x: where inputs come from."""
+
+import abc
+import functools
+import itertools
+from typing import Any, Generic
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from dsl.domains import Bits, Reals, X_co
+from dsl.fields import Count
+from dsl.spec import Spec
+from theory import boolean, hermite
+
+Nodes = tuple[Any, Float[Array, "q"]]
+"""Points (a pytree with a leading axis) and their weights, which sum to 1."""
+
+
+class Distribution(Spec, Generic[X_co], abstract=True):
+    """A law of x."""
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one x."""
+
+    @abc.abstractmethod
+    def sample(self, key: Key[Array, ""], n: int) -> Any:
+        """n independent draws, with a leading axis of length n."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether `nodes` gives expectations exactly (to quadrature)."""
+        return False
+
+    @property
+    def size(self) -> int | None:
+        """The number of examples of a finite sample; None for a law."""
+        return None
+
+    def nodes(self) -> Nodes:
+        """The whole law as weighted points, where `exact`."""
+        raise ValueError(f"{self!r} has no exact nodes; draw with Fresh(n)")
+
+
+class Hypercube(Distribution[Bits]):
+    """Uniform on {-1, +1}^d; exact up to d = 20."""
+
+    d: Count
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.d,)
+
+    @property
+    def exact(self) -> bool:
+        return self.d <= 20
+
+    def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "n d"]:
+        return boolean.sample_bits(key, n, self.d).astype(float)
+
+    def nodes(self) -> Nodes:
+        points = jnp.asarray(boolean.cube(self.d), float)
+        return points, jnp.full(len(points), 1.0 / len(points))
+
+
+class Gaussian(Distribution[Reals]):
+    """N(0, scale^2 I) in d dimensions; for d <= 3 exact by a Gauss-Hermite grid (smooth integrands)."""
+
+    d: Count
+    scale: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.d,)
+
+    @property
+    def exact(self) -> bool:
+        return self.d <= 3
+
+    def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "n d"]:
+        # float32 draws at every precision: one seed gives one data set
+        return self.scale * jax.random.normal(key, (n, self.d), jnp.float32).astype(float)
+
+    def nodes(self) -> Nodes:
+        points, weights = _gauss_hermite_grid(self.d)
+        return self.scale * jnp.asarray(points, float), jnp.asarray(weights, float)
+
+
+@functools.cache
+def _gauss_hermite_grid(d: int, order: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    points, weights = hermite.gauss_hermite(order)
+    grid = np.array(list(itertools.product(points, repeat=d)))
+    return grid, np.prod(np.array(list(itertools.product(weights, repeat=d))), axis=-1)

@@ -1,0 +1,109 @@
+"""Losses and penalties; both add and scale. A loss has no 1/2: a paper with one writes `0.5 * SquaredLoss()`."""
+
+import abc
+from typing import Any, Generic
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from dsl.domains import Real, Reals, Y_contra
+from dsl.modules import weights_of
+from dsl.spec import Spec
+
+
+class Penalty(Spec, abstract=True):
+    """A function of the model, added to a loss in training; test and train losses leave it out."""
+
+    @abc.abstractmethod
+    def __call__(self, model: Any) -> Float[Array, ""]:
+        """The penalty of a model."""
+
+    def __rmul__(self, weight: float) -> "Penalty":
+        """The penalty times a number."""
+        return ScaledPenalty(weight, self)
+
+
+class Loss(Spec, Generic[Y_contra], abstract=True):
+    """A loss of each example."""
+
+    @abc.abstractmethod
+    def __call__(self, prediction: Any, y: Any) -> Float[Array, "n"]:
+        """The loss of each of n examples."""
+
+    def penalty(self, model: Any) -> Float[Array, ""] | float:
+        """What the penalties in this loss add to its mean over the examples."""
+        return 0.0
+
+    def __add__(self, other: "Loss[Y_contra] | Penalty") -> "Loss[Y_contra]":
+        """The sum of losses and penalties."""
+        losses, penalties = _parts(self)
+        more, further = ((), (other,)) if isinstance(other, Penalty) else _parts(other)
+        return LossSum((*losses, *more), (*penalties, *further))
+
+    def __rmul__(self, weight: float) -> "Loss[Y_contra]":
+        """The loss times a number, its penalties included."""
+        return ScaledLoss(weight, self)
+
+
+class LossSum(Loss[Y_contra]):
+    """A sum of losses with penalties."""
+
+    losses: tuple[Loss[Y_contra], ...]
+    penalties: tuple[Penalty, ...] = ()
+
+    def __call__(self, prediction: Any, y: Any) -> Float[Array, "n"]:
+        return sum(loss(prediction, y) for loss in self.losses)  # type: ignore[return-value]  # never empty
+
+    def penalty(self, model: Any) -> Float[Array, ""] | float:
+        return sum(loss.penalty(model) for loss in self.losses) + sum(p(model) for p in self.penalties)
+
+
+class ScaledLoss(Loss[Y_contra]):
+    """weight * loss."""
+
+    weight: float
+    loss: Loss[Y_contra]
+
+    def __call__(self, prediction: Any, y: Any) -> Float[Array, "n"]:
+        return self.weight * self.loss(prediction, y)
+
+    def penalty(self, model: Any) -> Float[Array, ""] | float:
+        return self.weight * self.loss.penalty(model)
+
+
+class ScaledPenalty(Penalty):
+    """weight * penalty."""
+
+    weight: float
+    penalty: Penalty
+
+    def __call__(self, model: Any) -> Float[Array, ""]:
+        return self.weight * self.penalty(model)
+
+
+def _parts(loss: Loss[Any]) -> tuple[tuple[Loss[Any], ...], tuple[Penalty, ...]]:
+    return (loss.losses, loss.penalties) if isinstance(loss, LossSum) else ((loss,), ())
+
+
+class SquaredLoss(Loss[Reals]):
+    """(f - y)^2, summed over the coordinates of a vector; no 1/2."""
+
+    def __call__(self, prediction: Float[Array, "n *k"], y: Float[Array, "n *k"]) -> Float[Array, "n"]:
+        return jnp.sum(jnp.square(prediction - y).reshape(len(y), -1), axis=-1)
+
+
+class LogisticLoss(Loss[Real]):
+    """log(1 + exp(-y f)) for labels y in {-1, +1}."""
+
+    def __call__(self, prediction: Float[Array, "n"], y: Float[Array, "n"]) -> Float[Array, "n"]:
+        return jax.nn.softplus(-y * prediction)
+
+
+class L2(Penalty):
+    """lam / 2 times the squared norm of all weights, biases included."""
+
+    lam: float
+
+    def __call__(self, model: Any) -> Float[Array, ""]:
+        return self.lam / 2 * sum(jnp.sum(jnp.square(w)) for w in jax.tree.leaves(weights_of(model)))

@@ -1,0 +1,182 @@
+"""Measurements: what is observed of a run. Each is a pure function of the experiment and its state."""
+
+import abc
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from dsl import keys
+from dsl.domains import Real
+from dsl.draws import Batch, Cyclic, Draw, Exact, Shuffled
+from dsl.faults import Fault
+from dsl.modules import split, weights_of
+from dsl.sample import law_of
+from dsl.schedules import When
+from dsl.spec import Spec, kind
+from dsl.targets import Target
+from dsl.tasks import Task
+
+
+class Measurement(Spec, abstract=True):
+    """What to observe; `measurement @ when` says at which steps.
+
+    `stores_arrays` is True where the value is a dict of arrays, which go to the point's array file, not to the table.
+    """
+
+    stores_arrays: ClassVar[bool] = False
+
+    def constants(self, experiment: Any, key: Key[Array, ""]) -> Any:
+        """What is drawn once for all observations, such as a test set; nothing by default."""
+        return None
+
+    @abc.abstractmethod
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
+        """The value: an array, or a dict of arrays where `stores_arrays`."""
+
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """Why this cannot be measured of an experiment."""
+        return ()
+
+    def __matmul__(self, when: When) -> "Observed":
+        """This measurement at these steps."""
+        return Observed(self, when)
+
+
+class Observed(Spec):
+    """A measurement and its steps, written `measurement @ when`."""
+
+    measurement: Measurement
+    when: When
+
+
+def names(measure: Iterable[Any]) -> tuple[str, ...]:
+    """The name of each measurement: its kind, or its repr where an experiment has two of a kind."""
+    nouns = [m.measurement if isinstance(m, Observed) else m for m in measure]
+    repeated = [kind(m) for m in nouns]
+    return tuple(repr(m) if repeated.count(kind(m)) > 1 else kind(m) for m in nouns)
+
+
+def examples(draw: Draw, experiment: Any, on: Any, key: Key[Array, ""]) -> Batch:
+    """A test set: of `on`, or of the law behind the experiment's task.
+
+    All measurements of a run draw from one key, so those with equal draws see the same points.
+    """
+    return draw.batch(law_of(experiment.task if on is None else on), key)
+
+
+def _unfit_test_set(draw: Draw, experiment: Any, on: Any) -> Iterable[Fault]:
+    if isinstance(draw, (Cyclic, Shuffled)):
+        return [Fault(("draw",), f"a test set is drawn by Fresh(n) or Exact(), got {draw!r}")]
+    return [fault.under("draw") for fault in draw.unfit(_law_before_drawing(experiment.task if on is None else on))]
+
+
+def _law_before_drawing(task: Any) -> Any:
+    while hasattr(task, "noun"):
+        task = task.noun
+    return task
+
+
+class TestLoss(Measurement):
+    """The mean loss, without penalties, on the law of the task or of `on`."""
+
+    __test__: ClassVar[bool] = False  # pytest would take the class for a test
+    draw: Draw
+    on: Task[Any, Any] | None = None
+
+    def constants(self, experiment: Any, key: Key[Array, ""]) -> Batch:
+        return examples(self.draw, experiment, self.on, key)
+
+    def __call__(self, experiment: Any, state: Any, constants: Batch, key: Key[Array, ""]) -> Float[Array, ""]:
+        return _mean_loss(experiment, state, constants)
+
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        return _unfit_test_set(self.draw, experiment, self.on)
+
+
+class TestError(Measurement):
+    """The share of wrong labels: signs for one real output, the largest coordinate for a vector."""
+
+    __test__: ClassVar[bool] = False
+    draw: Draw
+    on: Task[Any, Any] | None = None
+
+    def constants(self, experiment: Any, key: Key[Array, ""]) -> Batch:
+        return examples(self.draw, experiment, self.on, key)
+
+    def __call__(self, experiment: Any, state: Any, constants: Batch, key: Key[Array, ""]) -> Float[Array, ""]:
+        x, y = constants.points
+        out = state.model(x)
+        wrong = jnp.sign(out) != jnp.sign(y) if out.ndim == y.ndim else jnp.argmax(out, axis=-1) != y
+        return constants.mean(wrong.astype(float))
+
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        return _unfit_test_set(self.draw, experiment, self.on)
+
+
+class TrainLoss(Measurement):
+    """The mean loss, without penalties, on the training sample (or on the whole law where it is exact)."""
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float[Array, ""]:
+        return _mean_loss(experiment, state, Exact().batch(experiment.task, key))
+
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        return Exact().unfit(experiment.task)
+
+
+class GradientNorm(Measurement):
+    """The Euclidean norm of the gradient of the whole objective, penalties included, on the training sample."""
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float[Array, ""]:
+        batch = Exact().batch(experiment.task, key)
+        weights, rest = split(state.model)
+        gradient = jax.grad(lambda w: objective(experiment, eqx.combine(w, rest), batch))(weights)
+        return jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in jax.tree.leaves(gradient)))
+
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        return Exact().unfit(experiment.task)
+
+
+class Coefficients(Measurement):
+    """E[f(x) b(x)] for each b of the basis, on the law of the task."""
+
+    basis: tuple[Target[Any, Real], ...]
+    draw: Draw
+
+    def constants(self, experiment: Any, key: Key[Array, ""]) -> tuple[Batch, Float[Array, "n k"]]:
+        batch = examples(self.draw, experiment, None, key)
+        return batch, jnp.stack([b(batch.points[0]) for b in self.basis], axis=-1)
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float[Array, "k"]:
+        batch, basis = constants
+        return batch.mean(state.model(batch.points[0])[:, None] * basis)
+
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        yield from _unfit_test_set(self.draw, experiment, None)
+        law = getattr(_law_before_drawing(experiment.task), "x", None)
+        for i, target in enumerate(self.basis if law is not None else ()):
+            yield from (fault.under("basis", i) for fault in target.misfits(law))
+
+
+class Weights(Measurement):
+    """All trained arrays, by their path in the module: what `Trained` reads."""
+
+    stores_arrays: ClassVar[bool] = True
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> dict[str, Any]:
+        leaves = jax.tree_util.tree_leaves_with_path(weights_of(state.model))
+        return {jax.tree_util.keystr(path).removeprefix("."): leaf for path, leaf in leaves}
+
+
+def objective(experiment: Any, model: Any, batch: Batch) -> Float[Array, ""]:
+    """What training lowers: the mean loss of a batch plus the penalties."""
+    x, y = batch.points
+    return batch.mean(experiment.loss(model(x), y)) + experiment.loss.penalty(model)
+
+
+def _mean_loss(experiment: Any, state: Any, batch: Batch) -> Float[Array, ""]:
+    x, y = batch.points
+    return batch.mean(experiment.loss(state.model(x), y))

@@ -1,0 +1,68 @@
+"""Networks as Equinox modules: what a `Model` initialises.
+
+Modules act on batches: x of shape (*batch, d). A module keeps its weights in `hidden` and `readout`; the nouns that it
+holds (activations) are not trained, nor are their knobs.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from dsl.spec import Spec
+from theory import layers
+
+
+class Linear(eqx.Module):
+    """multiplier * W x + b."""
+
+    weight: Float[Array, "out in"]
+    bias: Float[Array, "out"] | None
+    multiplier: float = eqx.field(static=True, default=1.0)
+
+    def __call__(self, x: Float[Array, "*batch in"]) -> Float[Array, "*batch out"]:
+        """The affine map of each vector of the batch."""
+        weight = self.weight if self.multiplier == 1.0 else self.multiplier * self.weight
+        return layers.dense(weight, self.bias, x)
+
+
+class Network(eqx.Module):
+    """A stack of layers with a linear readout; residual: each hidden layer after the first adds its input."""
+
+    hidden: tuple[Linear, ...]
+    readout: Linear
+    activation: Any
+    residual: bool = eqx.field(static=True, default=False)
+    scalar: bool = eqx.field(static=True, default=True)
+
+    def __call__(self, x: Float[Array, "*batch d"]) -> Float[Array, "..."]:
+        """The output for each input, without a last axis where it is one real number."""
+        for i, layer in enumerate(self.hidden):
+            y = self.activation(layer(x))
+            x = y + x if self.residual and i else y
+        out = self.readout(x)
+        return jnp.squeeze(out, axis=-1) if self.scalar else out
+
+
+def is_weight(module: Any) -> Any:
+    """A tree of booleans: True at the arrays that are trained."""
+    held = lambda node: isinstance(node, Spec)
+    return jax.tree.map(lambda leaf: not held(leaf) and eqx.is_inexact_array(leaf), module, is_leaf=held)
+
+
+def split(module: Any) -> tuple[Any, Any]:
+    """A module as (weights, the rest); `eqx.combine` joins them again."""
+    return eqx.partition(module, is_weight(module), is_leaf=lambda node: isinstance(node, Spec))
+
+
+def weights_of(module: Any) -> Any:
+    """The trained arrays of a module, in its structure."""
+    return split(module)[0]
+
+
+def in_part(module: Any, part: str) -> Any:
+    """A tree of booleans over the weights: True in `hidden`, in `readout`, or everywhere for `all`."""
+    select = lambda path, keep: keep and (part == "all" or path[0] == jax.tree_util.GetAttrKey(part))
+    return jax.tree_util.tree_map_with_path(select, is_weight(module))

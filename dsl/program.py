@@ -1,0 +1,123 @@
+"""Programs: what an experiment compiles to, and the only thing the engine knows.
+
+A program is a pure state machine from knobs and inputs to measurements. Knobs are the experiment itself as a pytree
+(its floats, `Knob`s and the seed as arrays); inputs are arrays from outside, by the path of the noun that reads them.
+Experiments of equal structure share one program.
+"""
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, Int, Key
+
+from dsl import keys
+from dsl.experiments import Experiment
+from dsl.faults import written
+from dsl.identity import walk
+from dsl.measurements import Measurement
+from dsl.realise import draws, placed
+from dsl.references import Reference, Slot, closed
+
+Inputs = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Program(abc.ABC):
+    """One compiled structure: `init`, then `advance` from one observation to the next, and `observe`.
+
+    Attributes:
+        experiment: an experiment of this structure, closed: its knobs are not read.
+        last: the number of steps.
+        measurements: what is observed, by name.
+        schedule: (step, names of the measurements that are due), increasing in the step.
+        traced: False for a host computation, which is neither jitted nor mapped by `vmap`.
+    """
+
+    experiment: Any
+    last: int
+    measurements: Mapping[str, Measurement]
+    schedule: tuple[tuple[int, tuple[str, ...]], ...]
+    traced: bool = True
+
+    def knobs(self, experiment: Experiment) -> Any:
+        """The knobs of an experiment of this structure, as strong arrays of its precision."""
+        return jax.tree.map(lambda leaf: _cast(leaf, experiment.precision), closed(experiment))
+
+    def constants(self, knobs: Any, inputs: Inputs) -> Any:
+        """What is drawn once: samples, teachers, test sets. Rebuilt on resume, never saved."""
+        experiment, key = self.supplied(knobs, inputs), keys.root(knobs.seed)
+        drawn = draws(experiment, key)
+        experiment = placed(experiment, drawn)
+        prepared = self.prepared(experiment)
+        experiment = placed(experiment, prepared)
+        of_measurement = keys.fold(key, "measure")
+        return {"drawn": drawn | prepared, "measure": self._measured_constants(experiment, of_measurement)}
+
+    def _measured_constants(self, experiment: Any, key: Key[Array, ""]) -> dict[str, Any]:
+        nouns = self.measurements_in(experiment)
+        return {name: noun.constants(experiment, key) for name, noun in nouns.items()}
+
+    def supplied(self, knobs: Any, inputs: Inputs) -> Any:
+        """The experiment with its inputs put where they are read."""
+        return placed(knobs, {path: slot.supplied(inputs[path]) for path, slot in _slots(knobs).items()})
+
+    def realised(self, knobs: Any, inputs: Inputs, constants: Any) -> tuple[Any, Key[Array, ""]]:
+        """The experiment as its nouns see it, with nothing random left in it, and the root key of the run."""
+        return placed(self.supplied(knobs, inputs), constants["drawn"]), keys.root(knobs.seed)
+
+    def prepared(self, experiment: Any) -> dict[str, Any]:
+        """Nouns that compute something once for all steps, by path."""
+        return {}
+
+    @abc.abstractmethod
+    def measurements_in(self, experiment: Any) -> dict[str, Any]:
+        """The measurements of a realised experiment, by name."""
+
+    @abc.abstractmethod
+    def init(self, knobs: Any, inputs: Inputs, constants: Any) -> Any:
+        """The state at step 0: arrays only, the step among them."""
+
+    @abc.abstractmethod
+    def advance(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, n: Int[Array, ""] | int) -> Any:
+        """n more steps; n is traced, so every gap between observations is one compilation."""
+
+    @abc.abstractmethod
+    def observe(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, due: tuple[str, ...]) -> dict[str, Any]:
+        """The values of the measurements that are due."""
+
+    def finished(self, state: Any) -> Bool[Array, ""] | bool:
+        """Whether no step is left."""
+        return state["step"] >= self.last
+
+
+def compile(experiment: Experiment) -> Program:
+    """The program of an experiment: `compile(a)` and `compile(b)` are one where a and b differ in knobs alone."""
+    return experiment.program()
+
+
+def structure(experiment: Experiment) -> Any:
+    """What decides whether experiments share a program: the tree structure of the closed experiment."""
+    return jax.tree.structure(closed(experiment))
+
+
+def requires(experiment: Experiment) -> tuple[Experiment, ...]:
+    """The experiments whose results an experiment reads, each once."""
+    sources = [noun.source() for noun in references(experiment).values()]
+    return tuple(dict.fromkeys(source[0] for source in sources if source is not None))
+
+
+def references(experiment: Experiment) -> dict[str, Reference]:
+    """The nouns of an experiment that are read from outside, by path."""
+    return {written(path): noun for path, noun in walk(experiment) if isinstance(noun, Reference)}
+
+
+def _slots(knobs: Any) -> dict[str, Slot]:
+    return {written(path): noun for path, noun in walk(knobs) if isinstance(noun, Slot)}
+
+
+def _cast(leaf: Any, precision: str) -> np.ndarray:
+    return np.asarray(leaf, np.int32 if isinstance(leaf, int) else precision)

@@ -1,0 +1,103 @@
+"""Protocols: how a model is trained, one step after another."""
+
+import abc
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int, Key
+
+from dsl import keys
+from dsl.draws import Draw
+from dsl.faults import Fault
+from dsl.fields import Count
+from dsl.measurements import objective
+from dsl.modules import in_part, split
+from dsl.optimizers import Optimizer
+from dsl.spec import Spec
+
+Part = Literal["all", "hidden", "readout"]
+
+
+class TrainingState(eqx.Module):
+    """Where a training is: the step, the model, and the protocol's memory (an optimizer's state)."""
+
+    step: Int[Array, ""]
+    model: Any
+    memory: Any
+
+
+def initial_model(experiment: Any, key: Key[Array, ""]) -> Any:
+    """The model of an experiment at step 0, from the root key of the run."""
+    return experiment.model.init(keys.fold(key, "init"), experiment.task)
+
+
+class Protocol(Spec, abstract=True):
+    """A training procedure; experiments arrive with their random nouns realised."""
+
+    @property
+    @abc.abstractmethod
+    def last(self) -> int:
+        """The number of steps."""
+
+    @abc.abstractmethod
+    def init(self, experiment: Any, key: Key[Array, ""]) -> TrainingState:
+        """The state at step 0, from the root key of the run; the model is initialised with the key for `init`."""
+
+    @abc.abstractmethod
+    def step(self, experiment: Any, state: TrainingState, key: Key[Array, ""]) -> TrainingState:
+        """One step, from the root key of the run."""
+
+    def finished(self, experiment: Any, state: TrainingState) -> Any:
+        """Whether to stop before the last step; None where that never happens."""
+        return None
+
+    def unfit(self, task: Any) -> Iterable[Fault]:
+        """Why a task cannot be trained on like this."""
+        return ()
+
+
+class Descent(Protocol):
+    """`steps` of an optimizer on gradients of the objective, over all weights or those of one part of the model.
+
+    A model's `hidden` part is all but its `readout`, the last linear map.
+    """
+
+    steps: Count
+    draw: Draw
+    by: Optimizer
+    only: Part = "all"
+
+    @property
+    def last(self) -> int:
+        return self.steps
+
+    def init(self, experiment: Any, key: Key[Array, ""]) -> TrainingState:
+        model = initial_model(experiment, key)
+        return TrainingState(jnp.zeros((), jnp.int32), model, self._transformation().init(self._trained(model)[0]))
+
+    def step(self, experiment: Any, state: TrainingState, key: Key[Array, ""]) -> TrainingState:
+        batch = self.draw.batch(experiment.task, keys.fold(key, "data"), state.step)
+        weights, rest = self._trained(state.model)
+        gradient = jax.grad(lambda w: objective(experiment, eqx.combine(w, rest), batch))(weights)
+        if experiment.model.time_scale != 1.0:
+            gradient = jax.tree.map(lambda g: experiment.model.time_scale * g, gradient)
+        extra = {"key": keys.fold(keys.fold(key, "noise"), state.step), "step": state.step}
+        updates, memory = self._transformation().update(gradient, state.memory, weights, **extra)
+        model = eqx.combine(optax.apply_updates(weights, updates), rest)
+        return TrainingState(state.step + 1, model, memory)
+
+    def unfit(self, task: Any) -> Iterable[Fault]:
+        return [fault.under("draw") for fault in self.draw.unfit(task)]
+
+    def _transformation(self) -> optax.GradientTransformationExtraArgs:
+        return optax.with_extra_args_support(self.by.transformation(self.steps))
+
+    def _trained(self, model: eqx.Module) -> tuple[Any, Any]:
+        """The weights that move, and everything else of the model."""
+        if self.only == "all":
+            return split(model)
+        return eqx.partition(model, in_part(model, self.only), is_leaf=lambda node: isinstance(node, Spec))

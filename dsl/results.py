@@ -1,0 +1,137 @@
+"""What an experiment may read: the weights of another one, any of its results, stored data."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Generic
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+from pydantic import Field
+
+from dsl.domains import X, Y
+from dsl.experiments import Experiment, unknown_measurement
+from dsl.faults import Fault
+from dsl.models import Model
+from dsl.modules import split
+from dsl.references import Reference, Slot
+from dsl.schedules import AtEnd, When
+from dsl.training import Training
+
+
+class Trained(Model[X, Y], Reference, Generic[X, Y]):
+    """The model that another training has at a step at which it measures `Weights()`; -1 is its last step."""
+
+    run: Training[X, Y]
+    at: int = -1
+
+    def check(self) -> Iterable[Fault]:
+        if "Weights" not in self.run.observed():
+            yield Fault(("run", "measure"), "expected Weights() @ ..., because Trained reads the weights")
+        elif self._step() not in (steps := self.run.observed()["Weights"].when.steps(self.run.last)):
+            yield Fault(("at",), f"expected a step at which the run measures Weights(), one of {steps}, got {self.at}")
+
+    def init(self, key: Key[Array, ""], task: Any) -> eqx.Module:
+        raise ValueError("the weights of another run are known only when it has run; execute the outer experiment")
+
+    @property
+    def time_scale(self) -> float:
+        return self.run.model.time_scale
+
+    def slot(self) -> "TrainedSlot":
+        return TrainedSlot(_architecture(self.run.model))
+
+    def source(self) -> tuple[Experiment, str, int]:
+        return self.run, "Weights", self._step()
+
+    def _step(self) -> int:
+        return self.run.last if self.at == -1 else self.at
+
+
+def _architecture(model: Model[Any, Any]) -> Model[Any, Any]:
+    return _architecture(model.run.model) if isinstance(model, Trained) else model
+
+
+class TrainedSlot(Model[X, Y], Slot, Generic[X, Y]):
+    """A model whose weights are an input."""
+
+    model: Model[X, Y]
+
+    def init(self, key: Key[Array, ""], task: Any) -> eqx.Module:
+        return self.model.init(key, task)
+
+    @property
+    def time_scale(self) -> float:
+        return self.model.time_scale
+
+    def supplied(self, arrays: Mapping[str, Any]) -> "GivenWeights":
+        return GivenWeights(self.model, dict(arrays))
+
+
+class GivenWeights(eqx.Module):
+    """A model that starts from given weights: what `Trained` is in one run."""
+
+    model: Model[Any, Any]
+    arrays: dict[str, Any]
+
+    @property
+    def time_scale(self) -> float:
+        """As for the model that was trained."""
+        return self.model.time_scale
+
+    def init(self, key: Key[Array, ""], task: Any) -> eqx.Module:
+        """The module with the given weights."""
+        weights, rest = split(self.model.init(key, task))
+        given = lambda path, leaf: self.arrays[jax.tree_util.keystr(path).removeprefix(".")].astype(leaf.dtype)
+        return eqx.combine(jax.tree_util.tree_map_with_path(given, weights), rest)
+
+
+class Result(Reference):
+    """What another experiment measured, by the measurement's name, at its one step `at`."""
+
+    run: Experiment
+    measurement: str
+    at: When = AtEnd()  # noqa: RUF009 # a spec is an immutable value
+
+    def check(self) -> Iterable[Fault]:
+        steps = self.at.steps(self.run.last)
+        if self.measurement not in self.run.observed():
+            yield Fault(("measurement",), unknown_measurement(self.run, self.measurement))
+        elif len(steps) != 1 or steps[0] not in self.run.observed()[self.measurement].when.steps(self.run.last):
+            yield Fault(("at",), f"expected one step at which the run measures {self.measurement}, got {self.at!r}")
+
+    def slot(self) -> "ArraySlot":
+        return ArraySlot()
+
+    def source(self) -> tuple[Experiment, str, int]:
+        return self.run, self.measurement, self.at.steps(self.run.last)[0]
+
+
+class Stored(Reference):
+    """Arrays of a file that is known by its content; found by name under the run option `--data`."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+    def slot(self) -> "ArraySlot":
+        return ArraySlot(shared=True)
+
+
+class ArraySlot(Slot):
+    """Arrays as an input; `shared` by all points."""
+
+    shared: bool = False
+
+    def supplied(self, arrays: Mapping[str, Any]) -> "Given":
+        return Given({name: jnp.asarray(value) for name, value in arrays.items()})
+
+
+class Given(eqx.Module):
+    """Arrays from outside, by name; a result that is one array has the name `value`."""
+
+    arrays: dict[str, Any]
+
+    @property
+    def value(self) -> Any:
+        """The one array."""
+        return self.arrays["value"]

@@ -1,0 +1,112 @@
+"""`Sample`: a finite sample of a law or a task, drawn once per run."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Key
+
+from dsl import keys
+from dsl.faults import Fault
+from dsl.fields import Count
+from dsl.laws import Distribution, Nodes
+from dsl.realise import Combinator, N, realised
+from dsl.tasks import Task, leading
+
+
+class Drawn(eqx.Module):
+    """What a `Sample` is in one run: its examples, and the law from which they came.
+
+    Attributes:
+        points: x, or the pair (x, y), with a leading axis of length n.
+        law: the realised law or task.
+    """
+
+    points: Any
+    law: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one x."""
+        return self.law.shape
+
+    @property
+    def outputs(self) -> int | None:
+        """What a model puts out, as for a task."""
+        return self.law.outputs
+
+    @property
+    def size(self) -> int:
+        """The number of examples."""
+        return leading(self.points)
+
+    @property
+    def exact(self) -> bool:
+        """A finite sample is known whole."""
+        return True
+
+    def take(self, index: Int[Array, "n"]) -> Any:
+        """The examples with these numbers."""
+        return jax.tree.map(lambda leaf: leaf[index], self.points)
+
+    def sample(self, key: Key[Array, ""], n: int) -> Any:
+        """n draws with replacement."""
+        return self.take(jax.random.randint(key, (n,), 0, self.size))
+
+    def nodes(self) -> Nodes:
+        """The whole sample, every example with weight 1/n."""
+        return self.points, jnp.full(self.size, 1.0 / self.size)
+
+
+def _support(law: Any) -> int:
+    return jax.eval_shape(law.nodes)[1].shape[0]
+
+
+if TYPE_CHECKING:  # to a type checker, a function from a noun to its type
+
+    def Sample(noun: N, n: int, replace: bool = True) -> N:
+        """n examples of a law or task, drawn once per run; without replacement (`replace=False`) from its nodes."""
+        ...
+
+else:
+
+    class Sample(Combinator[N]):
+        """n examples of a law or task, drawn once per run; without replacement (`replace=False`) from its nodes."""
+
+        noun: N
+        n: Count
+        replace: bool = True
+
+        @property
+        def size(self) -> int:
+            """The number of examples."""
+            return self.n
+
+        @property
+        def exact(self) -> bool:
+            """A finite sample is known whole."""
+            return True
+
+        def check(self) -> Iterable[Fault]:
+            law: Any = self.noun
+            if not isinstance(law, (Distribution, Task)) and not hasattr(law, "sample"):
+                yield Fault(("noun",), f"expected a Distribution or a Task to draw from, got {type(law).__name__}")
+            elif not self.replace and not law.exact:
+                yield Fault(("replace",), f"without replacement needs a finite law, got {law!r}")
+            elif not self.replace and self.n > _support(law):
+                yield Fault(("n",), f"expected at most {_support(law)}, the size of the law's support, got {self.n}")
+
+        def realise(self, key: Key[Array, ""]) -> Drawn:
+            law, key = realised(self.noun, key), keys.fold(key, "data")
+            if self.replace:
+                return Drawn(law.sample(key, self.n), law)
+            points, weights = law.nodes()
+            chosen = jax.random.choice(key, weights.shape[0], (self.n,), replace=False, p=weights)
+            return Drawn(jax.tree.map(lambda leaf: leaf[chosen], points), law)
+
+
+def law_of(task: Any) -> Any:
+    """The law behind a sample; what is no sample is its own law. Test losses see this."""
+    return law_of(task.law) if isinstance(task, Drawn) else task

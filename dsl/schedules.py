@@ -1,0 +1,89 @@
+"""When to measure: `every(n)`, `at(...)`, `log_spaced(n)`, `at_end()`, as data."""
+
+import abc
+from collections.abc import Iterable
+
+import numpy as np
+
+from dsl.faults import Fault
+from dsl.fields import Count
+from dsl.spec import Spec
+
+
+class When(Spec, abstract=True):
+    """Steps of a run at which to observe."""
+
+    @abc.abstractmethod
+    def steps(self, last: int) -> tuple[int, ...]:
+        """The steps, increasing, of a run whose last step is `last`."""
+
+    def unfit(self, last: int) -> Iterable[Fault]:
+        """What of this schedule lies beyond the last step."""
+        return ()
+
+
+class Every(When):
+    """Steps 0, n, 2n, ..."""
+
+    n: Count
+
+    def steps(self, last: int) -> tuple[int, ...]:
+        return tuple(range(0, last + 1, self.n))
+
+    def unfit(self, last: int) -> Iterable[Fault]:
+        if self.n > last > 0:
+            yield Fault(("n",), f"expected at most {last}, the last step, got {self.n}")
+
+
+class At(When):
+    """These steps."""
+
+    at: tuple[int, ...]
+
+    def steps(self, last: int) -> tuple[int, ...]:
+        return tuple(sorted(set(self.at)))
+
+    def check(self) -> Iterable[Fault]:
+        return [Fault(("at", i), f"expected a step >= 0, got {t}") for i, t in enumerate(self.at) if t < 0]
+
+    def unfit(self, last: int) -> Iterable[Fault]:
+        for i, step in enumerate(self.at):
+            if step > last:
+                yield Fault(("at", i), f"step {step} is beyond the last step, {last}")
+
+
+class LogSpaced(When):
+    """Step 0 and at most n steps from 1 to the last, spaced evenly in the logarithm."""
+
+    n: Count
+
+    def steps(self, last: int) -> tuple[int, ...]:
+        spaced = np.geomspace(1, max(last, 1), self.n).round().astype(int).tolist()
+        return tuple(sorted({0, *(t for t in spaced if t <= last), last}))
+
+
+class AtEnd(When):
+    """The last step."""
+
+    def steps(self, last: int) -> tuple[int, ...]:
+        return (last,)
+
+
+def every(n: int) -> Every:
+    """Steps 0, n, 2n, ..."""
+    return Every(n)
+
+
+def at(*steps: int) -> At:
+    """These steps."""
+    return At(tuple(steps))
+
+
+def log_spaced(n: int) -> LogSpaced:
+    """Step 0 and at most n steps from 1 to the last, evenly in the logarithm."""
+    return LogSpaced(n)
+
+
+def at_end() -> AtEnd:
+    """The last step."""
+    return AtEnd()

@@ -1,0 +1,126 @@
+"""`Solving`: a problem and a solver, exact, iterative or learning, as an experiment and as programs."""
+
+import abc
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Key
+
+from dsl import keys
+from dsl.experiments import Experiment, Precision, measurement_faults, schedule, schedule_faults
+from dsl.faults import Fault
+from dsl.fields import Seed
+from dsl.measurements import Measurement, Observed, names
+from dsl.program import Inputs, Program
+from dsl.references import closed
+from dsl.schedules import AtEnd
+from dsl.spec import Spec
+
+
+class Problem(Spec, abstract=True):
+    """What is to be solved."""
+
+
+class Solver(Spec, abstract=True):
+    """How a problem is solved; `traced` is False for one that runs on the host (an LP, a spanning tree)."""
+
+    traced: ClassVar[bool] = True
+
+    @property
+    @abc.abstractmethod
+    def last(self) -> int:
+        """The largest number of steps; 0 where `init` is all."""
+
+    @abc.abstractmethod
+    def init(self, problem: Any, key: Key[Array, ""]) -> Any:
+        """The state at step 0, from the root key of the run."""
+
+    def step(self, problem: Any, state: Any, key: Key[Array, ""]) -> Any:
+        """One step."""
+        return state
+
+    @abc.abstractmethod
+    def answer(self, problem: Any, state: Any) -> Any:
+        """The solution that a state holds."""
+
+    def finished(self, problem: Any, state: Any) -> Any:
+        """Whether to stop before the last step; None where that never happens."""
+        return None
+
+
+class SolvingState(eqx.Module):
+    """What a measurement of a solution sees."""
+
+    step: Int[Array, ""]
+    answer: Any
+
+
+class Solving(Experiment):
+    """A problem and a solver; a measurement without `@` is observed at the end."""
+
+    problem: Problem
+    by: Solver
+    measure: tuple[Observed | Measurement, ...]
+    seed: Seed = 0
+    precision: Precision = "float32"
+
+    def check(self) -> Iterable[Fault]:
+        yield from super().check()
+        yield from schedule_faults(self.measure, self.last)
+        yield from measurement_faults(self)
+
+    @property
+    def last(self) -> int:
+        return self.by.last
+
+    def observed(self) -> dict[str, Observed]:
+        items = (item if isinstance(item, Observed) else Observed(item, AtEnd()) for item in self.measure)
+        return dict(zip(names(self.measure), items, strict=True))
+
+    def program(self) -> "SolvingProgram":
+        observed = self.observed()
+        nouns = {name: item.measurement for name, item in observed.items()}
+        return SolvingProgram(closed(self), self.last, nouns, schedule(observed, self.last), self.by.traced)
+
+
+@dataclass(frozen=True)
+class SolvingProgram(Program):
+    """Steps of the solver; the state holds the step and what the solver keeps."""
+
+    def measurements_in(self, experiment: Any) -> dict[str, Any]:
+        nouns = (item.measurement if isinstance(item, Observed) else item for item in experiment.measure)
+        return dict(zip(self.measurements, nouns, strict=True))
+
+    def init(self, knobs: Any, inputs: Inputs, constants: Any) -> Any:
+        experiment, key = self.realised(knobs, inputs, constants)
+        return {"step": jnp.zeros((), jnp.int32), "kept": experiment.by.init(experiment.problem, key)}
+
+    def advance(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, n: Int[Array, ""] | int) -> Any:
+        experiment, key = self.realised(knobs, inputs, constants)
+        by, problem, until = experiment.by, experiment.problem, state["step"] + n
+
+        def step(state: Any) -> Any:
+            kept = by.step(problem, state["kept"], keys.fold(keys.fold(key, "noise"), state["step"]))
+            return {"step": state["step"] + 1, "kept": kept}
+
+        more = lambda state: (state["step"] < until) & _goes_on(by.finished(problem, state["kept"]))
+        if self.traced:
+            return jax.lax.while_loop(more, step, state)
+        while more(state):
+            state = step(state)
+        return state
+
+    def observe(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, due: tuple[str, ...]) -> dict[str, Any]:
+        experiment, key = self.realised(knobs, inputs, constants)
+        whole = SolvingState(state["step"], experiment.by.answer(experiment.problem, state["kept"]))
+        of_step = keys.fold(keys.fold(key, "measure"), state["step"])
+        nouns = self.measurements_in(experiment)
+        return {name: nouns[name](experiment, whole, constants["measure"][name], of_step) for name in due}
+
+
+def _goes_on(finished: Any) -> Any:
+    return True if finished is None else jnp.logical_not(finished)

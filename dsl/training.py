@@ -1,0 +1,103 @@
+"""`Training`: a model that moves under a protocol, as an experiment and as a program."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from dsl import keys
+from dsl.domains import X, Y
+from dsl.draws import Draw
+from dsl.experiments import Experiment, Precision, measurement_faults, schedule, schedule_faults
+from dsl.faults import Fault, written
+from dsl.fields import Seed
+from dsl.identity import walk
+from dsl.losses import Loss
+from dsl.measurements import Observed, names
+from dsl.models import Model
+from dsl.modules import split
+from dsl.program import Inputs, Program
+from dsl.protocols import Protocol, TrainingState, initial_model
+from dsl.references import closed
+from dsl.tasks import Task
+
+
+class Training(Experiment, Generic[X, Y]):
+    """A state machine over a model: a task, a model, a loss, a protocol, and what to measure along the way."""
+
+    task: Task[X, Y]
+    model: Model[X, Y]
+    loss: Loss[Y]
+    protocol: Protocol
+    measure: tuple[Observed, ...]
+    seed: Seed
+    precision: Precision = "float32"
+
+    def check(self) -> Iterable[Fault]:
+        yield from super().check()
+        yield from (fault.under("protocol") for fault in self.protocol.unfit(self.task))
+        yield from schedule_faults(self.measure, self.last)
+        yield from measurement_faults(self)
+
+    @property
+    def last(self) -> int:
+        return self.protocol.last
+
+    def observed(self) -> dict[str, Observed]:
+        return dict(zip(names(self.measure), self.measure, strict=True))
+
+    def program(self) -> "TrainingProgram":
+        observed = self.observed()
+        nouns = {name: item.measurement for name, item in observed.items()}
+        return TrainingProgram(closed(self), self.last, nouns, schedule(observed, self.last))
+
+
+@dataclass(frozen=True)
+class TrainingProgram(Program):
+    """Steps of the protocol; the state holds the step, the weights and the protocol's memory."""
+
+    def prepared(self, experiment: Any) -> dict[str, Any]:
+        found = {}
+        for path, noun in walk(experiment.protocol, ("protocol",)):
+            if isinstance(noun, Draw) and (ready := noun.prepared(experiment.task)) is not noun:
+                found[written(path)] = ready
+        return found
+
+    def measurements_in(self, experiment: Any) -> dict[str, Any]:
+        return dict(zip(self.measurements, (item.measurement for item in experiment.measure), strict=True))
+
+    def init(self, knobs: Any, inputs: Inputs, constants: Any) -> Any:
+        experiment, key = self.realised(knobs, inputs, constants)
+        return _packed(experiment.protocol.init(experiment, key))
+
+    def advance(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, n: Int[Array, ""] | int) -> Any:
+        experiment, key = self.realised(knobs, inputs, constants)
+        rest = split(initial_model(experiment, key))[1]  # its weights are not used: they are never computed
+
+        def step(state: Any) -> Any:
+            return _packed(experiment.protocol.step(experiment, _unpacked(state, rest), key))
+
+        until = jnp.minimum(state["step"] + n, self.last)
+        stopped = lambda state: experiment.protocol.finished(experiment, _unpacked(state, rest))
+        if stopped(state) is None:
+            return jax.lax.fori_loop(0, n, lambda _, state: step(state), state)
+        return jax.lax.while_loop(lambda s: (s["step"] < until) & ~stopped(s), step, state)
+
+    def observe(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, due: tuple[str, ...]) -> dict[str, Any]:
+        experiment, key = self.realised(knobs, inputs, constants)
+        whole = _unpacked(state, split(initial_model(experiment, key))[1])
+        of_step = keys.fold(keys.fold(key, "measure"), state["step"])
+        nouns = self.measurements_in(experiment)
+        return {name: nouns[name](experiment, whole, constants["measure"][name], of_step) for name in due}
+
+
+def _packed(state: TrainingState) -> dict[str, Any]:
+    return {"step": state.step, "weights": split(state.model)[0], "memory": state.memory}
+
+
+def _unpacked(state: Mapping[str, Any], rest: Any) -> TrainingState:
+    return TrainingState(state["step"], eqx.combine(state["weights"], rest), state["memory"])

@@ -1,0 +1,189 @@
+"""Grade the claims of a study: does what was measured lie where theory puts it?"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from runs.statistics import FEWEST_FOR_BOOTSTRAP, Interval, PerSeed, binomial_interval, median
+from runs.table import Table
+
+if TYPE_CHECKING:
+    import rich.table
+
+Outcome = Literal["holds", "fails", "undecided"]
+
+
+class Band(Protocol):
+    """What counts as agreement: `dsl.Accept`."""
+
+    @property
+    def around(self) -> bool:
+        """Whether the band moves with the prediction."""
+        ...
+
+    def band(self, predicted: float) -> tuple[float, float]:
+        """The accepted interval."""
+        ...
+
+
+class Claim(Protocol):
+    """The parts of a `dsl.Claim` that grading reads."""
+
+    @property
+    def statement(self) -> str:
+        """One sentence."""
+        ...
+
+    @property
+    def citation(self) -> str:
+        """The paper and place."""
+        ...
+
+    @property
+    def measured(self) -> Callable[[Any], Any]:
+        """The table's `Interval` or `PerSeed`."""
+        ...
+
+    @property
+    def accept(self) -> Band:
+        """The accepted band."""
+        ...
+
+    @property
+    def predicted(self) -> float | Callable[[Any], float] | None:
+        """The number of the theory."""
+        ...
+
+    @property
+    def verified(self) -> bool:
+        """Whether the source was read."""
+        ...
+
+
+class Claims(Protocol):
+    """The part of a `dsl.Study` that grading reads."""
+
+    @property
+    def claims(self) -> Sequence[Claim]:
+        """The claims in order."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """How a claim fared; `band` is NaN and `measured` None where they could not be had, and `detail` says why."""
+
+    claim: Claim
+    outcome: Outcome
+    predicted: float | None
+    measured: Interval | PerSeed | None
+    band: tuple[float, float]
+    detail: str
+
+
+def grade(claim: Claim, table: Table) -> Verdict:
+    """Compare one claim with the table of its study; what cannot be measured is undecided, never an error."""
+    predicted: float | None = None
+    band, measured = (math.nan, math.nan), None
+    try:
+        predicted = _prediction(claim, table)
+        band = _band(claim, predicted)
+        measured = _measurement(claim, table)
+        outcome, detail = _judge_seeds(measured, band) if isinstance(measured, PerSeed) else _judge(measured, band)
+    except Exception as reason:  # a user's function may raise anything
+        outcome, detail = "undecided", f"{type(reason).__name__}: {reason}"
+    return Verdict(claim, outcome, predicted, measured, band, detail)
+
+
+def grade_all(study: Claims, table: Table) -> list[Verdict]:
+    """The verdicts of all claims of a study, in their order."""
+    return [grade(claim, table) for claim in study.claims]
+
+
+def claims_table(verdicts: Sequence[Verdict]) -> "rich.table.Table":
+    """The verdicts for the terminal: claim, predicted, measured, verdict, source."""
+    import rich.table
+    from rich.text import Text
+
+    table = rich.table.Table("claim", "predicted", "measured", "verdict", "source")
+    colours = {"holds": "green", "fails": "red", "undecided": "yellow"}
+    for verdict in verdicts:
+        cells = [Text(cell) for cell in _cells(verdict)]  # Text, because brackets are markup in a str
+        cells[3].stylize(colours[verdict.outcome])
+        table.add_row(*cells)
+    return table
+
+
+def _cells(verdict: Verdict) -> tuple[str, str, str, str, str]:
+    claim = verdict.claim
+    predicted = _range(verdict.band) if verdict.predicted is None else f"{verdict.predicted:.4g}"
+    source = claim.citation if claim.verified else f"{claim.citation} (unverified source)"
+    return claim.statement, predicted, verdict.detail, verdict.outcome, source
+
+
+def _prediction(claim: Claim, table: Table) -> float | None:
+    predicted = claim.predicted(table) if callable(claim.predicted) else claim.predicted
+    if isinstance(predicted, Interval):
+        predicted = predicted.estimate
+    if predicted is None and not claim.accept.around:
+        return None
+    if predicted is None or math.isnan(float(predicted)):
+        raise ValueError(f"the prediction is {predicted}; expected a number")
+    return float(predicted)
+
+
+def _band(claim: Claim, predicted: float | None) -> tuple[float, float]:
+    return claim.accept.band(0.0 if predicted is None else predicted)  # a fixed band does not look at it
+
+
+def _measurement(claim: Claim, table: Table) -> Interval | PerSeed:
+    measured = claim.measured(table)
+    if not isinstance(measured, Interval | PerSeed):
+        raise TypeError(f"measured returned {type(measured).__name__}; expected Interval or PerSeed")
+    return measured
+
+
+def _judge(measured: Interval, band: tuple[float, float]) -> tuple[Outcome, str]:
+    detail = f"{_stated(measured)} against {_range(band)}"
+    if math.isnan(measured.low) or math.isnan(measured.high):
+        return "undecided", detail
+    if band[0] <= measured.low and measured.high <= band[1]:
+        return "holds", detail
+    return ("fails" if measured.high < band[0] or band[1] < measured.low else "undecided"), detail
+
+
+def _judge_seeds(measured: PerSeed, band: tuple[float, float]) -> tuple[Outcome, str]:
+    """Every seed must lie in the band; one seed outside settles it, whatever is missing."""
+    missing = np.isnan(measured.values)
+    present = measured.values[~missing]
+    if not len(present):
+        return "undecided", "; ".join(["no seed has a value", *measured.notes])
+    inside = int(np.sum((band[0] <= present) & (present <= band[1])))
+    detail = _seeds_stated(measured, present, inside, band)
+    return ("fails" if inside < len(present) else "undecided" if missing.any() else "holds"), detail
+
+
+def _seeds_stated(measured: PerSeed, present: np.ndarray, inside: int, band: tuple[float, float]) -> str:
+    rate = binomial_interval(inside, len(present))
+    parts = [f"{inside} of {len(present)} seeds in {_range(band)}"]
+    parts.append(f"success rate 95% exact binomial interval {_range((rate.low, rate.high))}")
+    if len(present) >= FEWEST_FOR_BOOTSTRAP:
+        parts.append(f"median {_stated(median(present))}")
+    lacking = measured.seeds[np.isnan(measured.values)].tolist()
+    if lacking:
+        parts.append(f"no value for seed {', '.join(map(str, lacking))}")
+    return "; ".join([*parts, *measured.notes])
+
+
+def _stated(interval: Interval) -> str:
+    """For example `0.5, 95% bootstrap interval [0.4, 0.6] (n=8)`, or `0.5, every seed [0.4, 0.6] (n=3)`."""
+    level = interval.confidence
+    name = interval.method if level is None else f"{100 * level:.3g}% {interval.method} interval"
+    return f"{interval.estimate:.4g}, {name} {_range((interval.low, interval.high))} (n={interval.n})"
+
+
+def _range(ends: tuple[float, float]) -> str:
+    return f"[{ends[0]:.3g}, {ends[1]:.3g}]"
