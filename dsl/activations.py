@@ -21,6 +21,7 @@ class Relu(Activation):
     """max(z, 0)."""
 
     def __call__(self, z: Float[Array, "*any"]) -> Float[Array, "*any"]:
+        """max(z, 0), elementwise."""
         return jax.nn.relu(z)
 
 
@@ -28,6 +29,7 @@ class Tanh(Activation):
     """tanh(z)."""
 
     def __call__(self, z: Float[Array, "*any"]) -> Float[Array, "*any"]:
+        """tanh(z), elementwise."""
         return jnp.tanh(z)
 
 
@@ -39,4 +41,5 @@ class Sigmoid(Activation):
     shift: float = 0.0
 
     def __call__(self, z: Float[Array, "*any"]) -> Float[Array, "*any"]:
+        """The logistic function of slope * z + shift, times gain, elementwise."""
         return self.gain * jax.nn.sigmoid(self.slope * z + self.shift)

@@ -27,17 +27,21 @@ class Analysis(Experiment):
     precision: Precision = "float32"
 
     def check(self) -> Iterable[Fault]:
+        """Adds: measurements that cannot be taken of these nouns."""
         yield from super().check()
         yield from measurement_faults(self)
 
     @property
     def last(self) -> int:
+        """0: an analysis has no steps."""
         return 0
 
     def observed(self) -> dict[str, Observed]:
+        """Every measurement, at the end, by name."""
         return {n: Observed(m, AtEnd()) for n, m in zip(names(self.measure), self.measure, strict=True)}
 
     def program(self) -> "AnalysisProgram":
+        """The program that observes once, at step 0."""
         nouns = dict(zip(names(self.measure), self.measure, strict=True))
         return AnalysisProgram(closed(self), 0, nouns, ((0, tuple(nouns)),))
 
@@ -47,15 +51,19 @@ class AnalysisProgram(Program):
     """No steps: everything is observed of the nouns themselves."""
 
     def measurements_in(self, experiment: Any) -> dict[str, Any]:
+        """The field `measure`, by name."""
         return dict(zip(self.measurements, experiment.measure, strict=True))
 
     def init(self, knobs: Any, inputs: Inputs, constants: Any) -> Any:
+        """The step alone: there is nothing to carry."""
         return {"step": jnp.zeros((), jnp.int32)}
 
     def advance(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, n: Int[Array, ""] | int) -> Any:
+        """The same state: there are no steps."""
         return state
 
     def observe(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, due: tuple[str, ...]) -> dict[str, Any]:
+        """The measurements that are due, by name."""
         experiment, key = self.realised(knobs, inputs, constants)
         nouns = self.measurements_in(experiment)
         of_step = keys.fold(key, "measure")

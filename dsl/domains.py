@@ -7,7 +7,7 @@ read this from the type variables below; `domain_faults` reads the same annotati
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, Generic, TypeVar, get_args, get_origin
+from typing import Any, Generic, TypeGuard, TypeVar, get_args, get_origin
 
 from dsl.faults import Fault, Path
 
@@ -87,7 +87,7 @@ def _clash(gives: _Bound, takes: _Bound) -> Fault:
     return Fault(gives.path, f"{_name(gives.noun)} gives {gives.domain.__name__}, expected {takes.domain.__name__}")
 
 
-def _is_domain(argument: Any) -> bool:
+def _is_domain(argument: Any) -> TypeGuard[type[Domain]]:
     return isinstance(argument, type) and issubclass(argument, Domain)
 
 
@@ -179,7 +179,7 @@ def _arguments(kind: type, interface: Any) -> tuple[Any, ...]:
         if origin is interface:
             return get_args(base) or interface.__parameters__
         if isinstance(origin, type) and issubclass(origin, interface):
-            above = dict(zip(getattr(origin, "__parameters__", ()), get_args(base), strict=False))
+            above: dict[Any, Any] = dict(zip(getattr(origin, "__parameters__", ()), get_args(base), strict=False))
             return tuple(above.get(a, a) if isinstance(a, TypeVar) else a for a in _arguments(origin, interface))
     for base in kind.__bases__:
         if issubclass(base, interface):

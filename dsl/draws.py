@@ -48,6 +48,7 @@ class Fresh(Draw):
     n: Count
 
     def batch(self, law: Any, key: Key[Array, ""], step: Int[Array, ""] | int = 0) -> Batch:
+        """Draws from the key of the purpose folded by the step."""
         return Batch(law.sample(keys.fold(key, step), self.n))
 
 
@@ -58,11 +59,12 @@ class Cyclic(Draw):
     start: int = 0
 
     def batch(self, law: Drawn, key: Key[Array, ""], step: Int[Array, ""] | int = 0) -> Batch:
-        # the product of step and n may pass 2^31, so both are reduced first
-        first = (jnp.asarray(step) % law.size) * (self.n % law.size) + self.start
+        """Examples (start + step * n + i) mod size for i = 0, ..., n - 1."""
+        first = _product(jnp.asarray(step) % law.size, self.n, law.size) + self.start % law.size
         return Batch(law.take((first + jnp.arange(self.n)) % law.size))
 
     def unfit(self, law: Any) -> Iterable[Fault]:
+        """A law without a size has no order to follow."""
         return _needs_sample(self, law)
 
 
@@ -72,12 +74,14 @@ class Shuffled(Draw):
     n: Count
 
     def batch(self, law: Drawn, key: Key[Array, ""], step: Int[Array, ""] | int = 0) -> Batch:
+        """Examples number n * place, ... in the permutation of this pass."""
         in_pass = law.size // self.n
         order = keys.fold(key, jnp.asarray(step) // in_pass)
         place = (jnp.asarray(step) % in_pass) * self.n + jnp.arange(self.n)
         return Batch(law.take(permuted_index(order, place, law.size)))
 
     def unfit(self, law: Any) -> Iterable[Fault]:
+        """A law without a size has no passes, and a sample smaller than n has no batch."""
         yield from _needs_sample(self, law)
         if law.size is not None and law.size < self.n:
             yield Fault(("n",), f"expected at most {law.size}, the size of the sample, got {self.n}")
@@ -87,12 +91,15 @@ class Exact(Draw):
     """The whole law with its weights: a finite sample, the cube up to d = 20, a Gauss-Hermite grid."""
 
     def batch(self, law: Any, key: Key[Array, ""], step: Int[Array, ""] | int = 0) -> Batch:
+        """All nodes with their weights, at every step."""
         return Batch(*law.nodes())
 
     def prepared(self, law: Any) -> "Draw | Whole":
+        """The nodes of a law, computed once; those of a sample are arrays already."""
         return self if isinstance(law, Drawn) else Whole(self.batch(law, None))  # type: ignore[arg-type]  # no randomness
 
     def unfit(self, law: Any) -> Iterable[Fault]:
+        """A law without exact nodes."""
         if not law.exact:
             yield Fault((), f"{law!r} has no exact expectations; draw with Fresh(n), or from a Sample")
 
@@ -105,6 +112,17 @@ class Whole(NamedTuple):
     def batch(self, law: Any, key: Any, step: Any = 0) -> Batch:
         """All nodes."""
         return self.examples
+
+
+def _product(step: Int[Array, ""], n: int, size: int) -> Int[Array, ""]:
+    """(step * n) mod size for step < size, in 32 bits."""
+    n = n % size
+    if size * n < 2**31:
+        return step * n % size
+    result = jnp.zeros_like(step)
+    for bit in f"{n:b}":  # the product passes 2^31: double and add
+        result = (2 * result + (step if bit == "1" else 0)) % size
+    return result
 
 
 def _needs_sample(draw: Draw, law: Any) -> Iterable[Fault]:

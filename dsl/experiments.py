@@ -40,6 +40,7 @@ class Experiment(Composed, abstract=True):
         return {}
 
     def check(self) -> Iterable[Fault]:
+        """Measurements that are taken twice, and knobs that are lost in the precision."""
         fields: Any = self
         yield from _repeated(fields.measure)
         yield from _underflows(self, fields.precision)

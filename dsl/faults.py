@@ -66,7 +66,10 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 def short(value: Any) -> str:
     """A value and its type, cut to what fits in a message."""
-    text = reprlib.repr(value)
+    try:
+        text = reprlib.repr(value)
+    except ValueError:  # Python refuses to write an integer of thousands of digits
+        text = "a number too long to write"
     return text if value is None or isinstance(value, (bool, float, str)) else f"{text} of type {type(value).__name__}"
 
 

@@ -39,6 +39,9 @@ Count = Annotated[int, Field(ge=1)]
 """A positive number of things: structure, because a count fixes a shape."""
 
 
+_INT64 = Field(ge=-(2**63), lt=2**63)  # what every reader of JSON and every array can hold
+
+
 def is_noun(hint: Any) -> bool:
     """Whether an annotation names a noun or an interface, with or without type arguments."""
     return hasattr(get_origin(hint) or hint, "__spec_kind__")
@@ -58,7 +61,9 @@ def checked_type(hint: Any, build: Build) -> Any:
         return _checked_union(arguments, build)
     if origin is tuple:
         return tuple[tuple(a if a is Ellipsis else checked_type(a, build) for a in arguments)]
-    return Annotated[hint, BeforeValidator(_plain)] if hint in (int, float) else hint
+    if hint is int:
+        return Annotated[int, BeforeValidator(_plain), _INT64]
+    return Annotated[hint, BeforeValidator(_plain)] if hint in (float, bool, str) else hint
 
 
 def _plain(value: Any) -> Any:
@@ -74,7 +79,7 @@ def _checked_union(members: tuple[Any, ...], build: Build) -> Any:
     others = [m for m in members if not is_noun(m)]
     expected = " or ".join([*map(shown, others), *(noun.__name__ for noun in nouns)])
     union = typing.Union[tuple(checked_type(m, build) for m in others) or (None,)]  # noqa: UP007 # members are computed
-    plain = pydantic.TypeAdapter(union, config=STRICT)
+    plain = pydantic.TypeAdapter(typing.cast(Any, union), config=STRICT)
 
     def check(value: Any) -> Any:
         if nouns and (isinstance(value, dict) or is_noun(type(value))):

@@ -91,14 +91,21 @@ def load(data: Any, base: type[S] = Spec) -> S:
 def loads(text: str | bytes, base: type[S] = Spec) -> S:
     """`load` for the text of a JSON file; text that is no JSON is a `SpecError` as well."""
     try:
-        return load(json.loads(text), base)
-    except RecursionError:
-        raise SpecError(base.__name__, [Fault((), f"nested deeper than {DEPTH} levels")]) from None
-    except UnicodeDecodeError as error:
-        raise SpecError(base.__name__, [Fault((), f"not UTF-8 text: byte {error.start} is wrong")]) from None
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise SpecError(base.__name__, [Fault((), f"not JSON: {error.msg} at {where}")]) from None
+        data = json.loads(text)
+    except (RecursionError, ValueError) as error:
+        raise SpecError(base.__name__, [Fault((), _unread(error))]) from None
+    return load(data, base)
+
+
+def _unread(error: Exception) -> str:
+    match error:
+        case RecursionError():
+            return f"nested deeper than {DEPTH} levels"
+        case UnicodeDecodeError():
+            return f"not UTF-8 text: byte {error.start} is wrong"
+        case json.JSONDecodeError():
+            return f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+    return "a number has too many digits"  # Python refuses to read an integer of thousands of digits
 
 
 def _frozen(value: Any, depth: int = 0) -> Any:

@@ -29,7 +29,7 @@ class Distribution(Spec, Generic[X_co], abstract=True):
 
     @abc.abstractmethod
     def sample(self, key: Key[Array, ""], n: int) -> Any:
-        """n independent draws, with a leading axis of length n."""
+        """Independent draws, with a leading axis of length n."""
 
     @property
     def exact(self) -> bool:
@@ -53,16 +53,20 @@ class Hypercube(Distribution[Bits]):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """(d,)."""
         return (self.d,)
 
     @property
     def exact(self) -> bool:
+        """Whether the 2^d points are few enough to list: d <= 20."""
         return self.d <= 20
 
     def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "n d"]:
+        """Uniform points of the cube, shape (n, d)."""
         return boolean.sample_bits(key, n, self.d).astype(float)
 
     def nodes(self) -> Nodes:
+        """All 2^d points, each with weight 2^-d."""
         points = jnp.asarray(boolean.cube(self.d), float)
         return points, jnp.full(len(points), 1.0 / len(points))
 
@@ -75,17 +79,21 @@ class Gaussian(Distribution[Reals]):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """(d,)."""
         return (self.d,)
 
     @property
     def exact(self) -> bool:
+        """Whether the grid of 32^d nodes is small enough: d <= 3."""
         return self.d <= 3
 
     def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "n d"]:
+        """Normal draws times scale, shape (n, d)."""
         # float32 draws at every precision: one seed gives one data set
         return self.scale * jax.random.normal(key, (n, self.d), jnp.float32).astype(float)
 
     def nodes(self) -> Nodes:
+        """The product grid of 32 Gauss-Hermite points per coordinate: exact to degree 63 in each."""
         points, weights = _gauss_hermite_grid(self.d)
         return self.scale * jnp.asarray(points, float), jnp.asarray(weights, float)
 

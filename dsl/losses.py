@@ -1,6 +1,8 @@
 """Losses and penalties; both add and scale. A loss has no 1/2: a paper with one writes `0.5 * SquaredLoss()`."""
 
 import abc
+import functools
+from collections.abc import Iterable
 from typing import Any, Generic
 
 import jax
@@ -8,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dsl.domains import Real, Reals, Y_contra
+from dsl.faults import Fault
 from dsl.modules import weights_of
 from dsl.spec import Spec
 
@@ -52,10 +55,16 @@ class LossSum(Loss[Y_contra]):
     losses: tuple[Loss[Y_contra], ...]
     penalties: tuple[Penalty, ...] = ()
 
+    def check(self) -> Iterable[Fault]:
+        """At least one loss."""
+        return [Fault(("losses",), "expected at least one loss, got none")] if not self.losses else ()
+
     def __call__(self, prediction: Any, y: Any) -> Float[Array, "n"]:
+        """The sum of the losses of each example."""
         return sum(loss(prediction, y) for loss in self.losses)  # type: ignore[return-value]  # never empty
 
     def penalty(self, model: Any) -> Float[Array, ""] | float:
+        """The penalties of the terms and the penalties beside them."""
         return sum(loss.penalty(model) for loss in self.losses) + sum(p(model) for p in self.penalties)
 
 
@@ -66,9 +75,11 @@ class ScaledLoss(Loss[Y_contra]):
     loss: Loss[Y_contra]
 
     def __call__(self, prediction: Any, y: Any) -> Float[Array, "n"]:
+        """The loss of each example times weight."""
         return self.weight * self.loss(prediction, y)
 
     def penalty(self, model: Any) -> Float[Array, ""] | float:
+        """What the penalties inside the loss add, times weight."""
         return self.weight * self.loss.penalty(model)
 
 
@@ -79,6 +90,7 @@ class ScaledPenalty(Penalty):
     penalty: Penalty
 
     def __call__(self, model: Any) -> Float[Array, ""]:
+        """The penalty of a model times weight."""
         return self.weight * self.penalty(model)
 
 
@@ -90,6 +102,7 @@ class SquaredLoss(Loss[Reals]):
     """(f - y)^2, summed over the coordinates of a vector; no 1/2."""
 
     def __call__(self, prediction: Float[Array, "n *k"], y: Float[Array, "n *k"]) -> Float[Array, "n"]:
+        """sum_k (f_k - y_k)^2 of each example."""
         return jnp.sum(jnp.square(prediction - y).reshape(len(y), -1), axis=-1)
 
 
@@ -97,6 +110,7 @@ class LogisticLoss(Loss[Real]):
     """log(1 + exp(-y f)) for labels y in {-1, +1}."""
 
     def __call__(self, prediction: Float[Array, "n"], y: Float[Array, "n"]) -> Float[Array, "n"]:
+        """log(1 + exp(-y f)) of each example, without overflow."""
         return jax.nn.softplus(-y * prediction)
 
 
@@ -106,4 +120,6 @@ class L2(Penalty):
     lam: float
 
     def __call__(self, model: Any) -> Float[Array, ""]:
-        return self.lam / 2 * sum(jnp.sum(jnp.square(w)) for w in jax.tree.leaves(weights_of(model)))
+        """The sum of w^2 over everything that is trained, times lam / 2."""
+        squares = [jnp.sum(jnp.square(w)) for w in jax.tree.leaves(weights_of(model))]
+        return self.lam / 2 * functools.reduce(jnp.add, squares)

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from dsl import keys
 from dsl.domains import Real
 from dsl.draws import Batch, Cyclic, Draw, Exact, Shuffled
 from dsl.faults import Fault
@@ -88,12 +87,15 @@ class TestLoss(Measurement):
     on: Task[Any, Any] | None = None
 
     def constants(self, experiment: Any, key: Key[Array, ""]) -> Batch:
+        """The test set, drawn once."""
         return examples(self.draw, experiment, self.on, key)
 
     def __call__(self, experiment: Any, state: Any, constants: Batch, key: Key[Array, ""]) -> Float[Array, ""]:
+        """The weighted mean loss on the test set."""
         return _mean_loss(experiment, state, constants)
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """A draw that gives no test set of this law."""
         return _unfit_test_set(self.draw, experiment, self.on)
 
 
@@ -105,15 +107,18 @@ class TestError(Measurement):
     on: Task[Any, Any] | None = None
 
     def constants(self, experiment: Any, key: Key[Array, ""]) -> Batch:
+        """The test set, drawn once."""
         return examples(self.draw, experiment, self.on, key)
 
     def __call__(self, experiment: Any, state: Any, constants: Batch, key: Key[Array, ""]) -> Float[Array, ""]:
+        """The weighted share of wrong signs, or of wrong largest coordinates; an output of 0 is wrong."""
         x, y = constants.points
         out = state.model(x)
         wrong = jnp.sign(out) != jnp.sign(y) if out.ndim == y.ndim else jnp.argmax(out, axis=-1) != y
         return constants.mean(wrong.astype(float))
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """A draw that gives no test set of this law."""
         return _unfit_test_set(self.draw, experiment, self.on)
 
 
@@ -121,9 +126,11 @@ class TrainLoss(Measurement):
     """The mean loss, without penalties, on the training sample (or on the whole law where it is exact)."""
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float[Array, ""]:
+        """The weighted mean loss on the nodes of the task."""
         return _mean_loss(experiment, state, Exact().batch(experiment.task, key))
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """A task that is neither a sample nor exact."""
         return Exact().unfit(experiment.task)
 
 
@@ -131,12 +138,14 @@ class GradientNorm(Measurement):
     """The Euclidean norm of the gradient of the whole objective, penalties included, on the training sample."""
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float[Array, ""]:
+        """|grad_w (mean loss + penalties)|, over all weights."""
         batch = Exact().batch(experiment.task, key)
         weights, rest = split(state.model)
         gradient = jax.grad(lambda w: objective(experiment, eqx.combine(w, rest), batch))(weights)
         return jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in jax.tree.leaves(gradient)))
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """A task that is neither a sample nor exact."""
         return Exact().unfit(experiment.task)
 
 
@@ -147,17 +156,22 @@ class Coefficients(Measurement):
     draw: Draw
 
     def constants(self, experiment: Any, key: Key[Array, ""]) -> tuple[Batch, Float[Array, "n k"]]:
+        """The test set, and the basis on it: shape (n, k)."""
         batch = examples(self.draw, experiment, None, key)
         return batch, jnp.stack([b(batch.points[0]) for b in self.basis], axis=-1)
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float[Array, "k"]:
+        """The weighted mean of f(x) b(x) for each b, shape (k,)."""
         batch, basis = constants
         return batch.mean(state.model(batch.points[0])[:, None] * basis)
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """A draw that gives no test set, and targets that cannot read the inputs."""
         yield from _unfit_test_set(self.draw, experiment, None)
-        law = getattr(_law_before_drawing(experiment.task), "x", None)
-        for i, target in enumerate(self.basis if law is not None else ()):
+        law: Any = getattr(_law_before_drawing(experiment.task), "x", None)
+        if law is None:  # a task that draws x and y together
+            return
+        for i, target in enumerate(self.basis):
             yield from (fault.under("basis", i) for fault in target.misfits(law))
 
 
@@ -167,6 +181,7 @@ class Weights(Measurement):
     stores_arrays: ClassVar[bool] = True
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> dict[str, Any]:
+        """Every trained array by its path, such as `hidden[0].weight`."""
         leaves = jax.tree_util.tree_leaves_with_path(weights_of(state.model))
         return {jax.tree_util.keystr(path).removeprefix("."): leaf for path, leaf in leaves}
 

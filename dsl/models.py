@@ -57,9 +57,11 @@ class Standard(Scaling):
     """W and b uniform in +-1/sqrt(fan_in): the default of PyTorch's linear layers."""
 
     def weight(self, key: Key[Array, ""], fan_out: int, fan_in: int, role: Role) -> Float[Array, "out in"]:
+        """U(-1/sqrt(fan_in), 1/sqrt(fan_in)), shape (fan_out, fan_in)."""
         return layers.uniform_fan_in(key, (fan_out, fan_in), fan_in)
 
     def bias(self, key: Key[Array, ""], fan_out: int, fan_in: int, role: Role) -> Float[Array, "out"]:
+        """U(-1/sqrt(fan_in), 1/sqrt(fan_in)), shape (fan_out,)."""
         return layers.uniform_fan_in(key, (fan_out,), fan_in)
 
 
@@ -71,17 +73,21 @@ class MeanField(Scaling):
     """
 
     def weight(self, key: Key[Array, ""], fan_out: int, fan_in: int, role: Role) -> Float[Array, "out in"]:
+        """+-1/sqrt(fan_in), and U(-1, 1) at the output."""
         if role == "output":
             return jax.random.uniform(key, (fan_out, fan_in), jnp.float32, -1.0, 1.0)
         return boolean.sample_bits(key, fan_out, fan_in) / math.sqrt(fan_in)
 
     def bias(self, key: Key[Array, ""], fan_out: int, fan_in: int, role: Role) -> Float[Array, "out"]:
+        """U(-1, 1), shape (fan_out,)."""
         return jax.random.uniform(key, (fan_out,), jnp.float32, -1.0, 1.0)
 
     def multiplier(self, fan_in: int, role: Role) -> float:
+        """1/N at the output, 1 elsewhere."""
         return 1.0 / fan_in if role == "output" else 1.0
 
     def time_scale(self, width: int) -> float:
+        """The width N."""
         return float(width)
 
 
@@ -89,12 +95,15 @@ class Ntk(Scaling):
     """f = N^(-1/2) sum_j a_j act(<w_j, x> + b_j), all weights standard normal, biases zero; inputs of norm O(1)."""
 
     def weight(self, key: Key[Array, ""], fan_out: int, fan_in: int, role: Role) -> Float[Array, "out in"]:
+        """N(0, 1), shape (fan_out, fan_in)."""
         return layers.normal(key, (fan_out, fan_in), 1.0)
 
     def bias(self, key: Key[Array, ""], fan_out: int, fan_in: int, role: Role) -> Float[Array, "out"]:
+        """Zeros, shape (fan_out,)."""
         return jnp.zeros((fan_out,))
 
     def multiplier(self, fan_in: int, role: Role) -> float:
+        """1/sqrt(N) at the output, 1 elsewhere."""
         return 1.0 / math.sqrt(fan_in) if role == "output" else 1.0
 
 
@@ -128,10 +137,12 @@ class TwoLayer(Model[Reals, Real]):
     bias: bool = True
 
     def init(self, key: Key[Array, ""], task: Any) -> eqx.Module:
+        """One hidden layer and a readout without bias."""
         return _network((self.width,), self.activation, self.scaling, key, task, bias=self.bias, readout_bias=False)
 
     @property
     def time_scale(self) -> float:
+        """That of the scaling at this width."""
         return self.scaling.time_scale(self.width)
 
 
@@ -143,11 +154,14 @@ class Mlp(Model[Reals, Y]):
     bias: bool = True
 
     def init(self, key: Key[Array, ""], task: Any) -> eqx.Module:
+        """A hidden layer for each width, and a readout."""
         return _network(self.widths, self.activation, Standard(), key, task, bias=self.bias)
 
 
 class ResNet(Model[Reals, Y]):
-    """`depth` hidden layers of one width, h_1 = act(W_1 x + b_1), h_i = act(W_i h_{i-1} + b_i) + h_{i-1}; linear readout.
+    """`depth` hidden layers of one width and a linear readout.
+
+    h_1 = act(W_1 x + b_1) and h_i = act(W_i h_{i-1} + b_i) + h_{i-1} for i > 1.
 
     With `depth=4, width=40` and ReLU this is the "5x40" network of 2108.10573, which counts all linear maps (authors'
     code, first commit).
@@ -156,11 +170,13 @@ class ResNet(Model[Reals, Y]):
     width: Count
     depth: Count
     activation: Activation
-    scaling: Scaling = Standard()  # noqa: RUF009 # a spec is an immutable value
+    scaling: Scaling = Standard()
 
     def init(self, key: Key[Array, ""], task: Any) -> eqx.Module:
+        """`depth` hidden layers with skips from the second on, and a readout."""
         return _network((self.width,) * self.depth, self.activation, self.scaling, key, task, residual=True)
 
     @property
     def time_scale(self) -> float:
+        """That of the scaling at this width."""
         return self.scaling.time_scale(self.width)

@@ -27,6 +27,7 @@ class Sgd(Optimizer):
     lr: float | Rate
 
     def transformation(self, steps: int) -> optax.GradientTransformation:
+        """-lr * gradient."""
         return optax.sgd(_schedule(self.lr, steps))
 
 
@@ -36,6 +37,7 @@ class Adam(Optimizer):
     lr: float | Rate
 
     def transformation(self, steps: int) -> optax.GradientTransformation:
+        """-lr * m / (sqrt(v) + eps), with bias-corrected moments m and v."""
         return optax.adam(_schedule(self.lr, steps))
 
 
@@ -46,4 +48,5 @@ class AdamW(Optimizer):
     decay: float
 
     def transformation(self, steps: int) -> optax.GradientTransformation:
+        """-lr * (m / (sqrt(v) + eps) + decay * w), with bias-corrected moments m and v."""
         return optax.adamw(_schedule(self.lr, steps), weight_decay=self.decay)

@@ -1,8 +1,8 @@
 """Polynomials on bits and on reals, sparse and in canonical form.
 
 On `x = bits(30)`, x*x is 1 and a polynomial is a sum of characters chi_S(x) = prod_{i in S} x_i. On `z = reals(30)` a
-term is a product of powers or of orthonormal Hermite polynomials he_k. Both are evaluated by one gathered product, never
-by tables of size 2^d. A polynomial of reals that meets one of bits becomes one of bits.
+term is a product of powers or of orthonormal Hermite polynomials he_k. Both are evaluated by one gathered product,
+never by tables of size 2^d. A polynomial of reals that meets one of bits becomes one of bits.
 """
 
 import functools
@@ -32,6 +32,7 @@ class Character(Spec):
     weight: float = 1.0
 
     def check(self) -> Iterable[Fault]:
+        """Coordinates are sorted, distinct and >= 0."""
         return _coordinate_faults(self.on)
 
 
@@ -41,21 +42,26 @@ class FourierPolynomial(Additive[Bits]):
     terms: tuple[Character, ...]
 
     def __call__(self, x: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
+        """sum_S f^(S) chi_S(x), shape (*batch)."""
         if not self.terms:
             return jnp.zeros(x.shape[:-1])
         index = polynomials.pad_supports([term.on for term in self.terms])
         return polynomials.characters(x, index) @ jnp.stack([jnp.asarray(term.weight, x.dtype) for term in self.terms])
 
     def misfits(self, law: Distribution[Any]) -> Iterable[Fault]:
+        """Coordinates that the law does not have."""
         return _beyond(self.terms, law)
 
     def plus(self, other: Additive[Any]) -> Additive[Any]:
+        """Coefficients add; a polynomial of reals is restricted to the cube."""
         return _fourier([*self.terms, *_on_bits(other).terms])
 
     def scaled(self, by: float) -> Additive[Any]:
+        """Coefficients times a number."""
         return _fourier(Character(t.on, t.weight * by) for t in self.terms)
 
     def times(self, other: Additive[Any]) -> Additive[Any]:
+        """chi_S chi_T is the character of the symmetric difference of S and T."""
         pairs = [(s, t) for s in self.terms for t in _on_bits(other).terms]
         return _fourier(Character(tuple(sorted({*s.on} ^ {*t.on})), s.weight * t.weight) for s, t in pairs)
 
@@ -85,6 +91,7 @@ class Monomial(Spec):
     hermite: bool = False
 
     def check(self) -> Iterable[Fault]:
+        """Coordinates are sorted, distinct and >= 0, each with a degree >= 1."""
         yield from _coordinate_faults(self.on)
         if len(self.degrees) != len(self.on):
             yield Fault(("degrees",), f"expected {len(self.on)} degrees, one for each coordinate, got {self.degrees}")
@@ -99,22 +106,27 @@ class Polynomial(Additive[Reals]):
     terms: tuple[Monomial, ...]
 
     def __call__(self, x: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
+        """The sum of the terms at each point, shape (*batch)."""
         groups = [[t for t in self.terms if t.hermite == kind] for kind in (False, True)]
         values = [_evaluated(x, group) for group in groups if group]
         return functools.reduce(jnp.add, values) if values else jnp.zeros(x.shape[:-1])
 
     def misfits(self, law: Distribution[Any]) -> Iterable[Fault]:
+        """Coordinates that the law does not have."""
         return _beyond(self.terms, law)
 
     def plus(self, other: Additive[Any]) -> Additive[Any]:
+        """Weights of equal terms add; with a polynomial of bits the sum is one of bits."""
         if not isinstance(other, Polynomial):
             return other.plus(self)
         return _polynomial([*self.terms, *other.terms])
 
     def scaled(self, by: float) -> Additive[Any]:
+        """Weights times a number."""
         return _polynomial(Monomial(t.on, t.degrees, t.weight * by, t.hermite) for t in self.terms)
 
     def times(self, other: Additive[Any]) -> Additive[Any]:
+        """Powers multiply as powers; where a he_k with k > 1 meets anything, in the Hermite basis."""
         if not isinstance(other, Polynomial):
             return other.times(self)
         return _polynomial(term for s in self.terms for t in other.terms for term in _multiplied(s, t))

@@ -45,7 +45,8 @@ class Program(abc.ABC):
 
     def knobs(self, experiment: Experiment) -> Any:
         """The knobs of an experiment of this structure, as strong arrays of its precision."""
-        return jax.tree.map(lambda leaf: _cast(leaf, experiment.precision), closed(experiment))
+        whole = closed(experiment)
+        return jax.tree.map(lambda leaf: _cast(leaf, whole.precision), whole)
 
     def constants(self, knobs: Any, inputs: Inputs) -> Any:
         """What is drawn once: samples, teachers, test sets. Rebuilt on resume, never saved."""
@@ -83,7 +84,7 @@ class Program(abc.ABC):
 
     @abc.abstractmethod
     def advance(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, n: Int[Array, ""] | int) -> Any:
-        """n more steps; n is traced, so every gap between observations is one compilation."""
+        """Take n more steps; n is traced, so every gap between observations is one compilation."""
 
     @abc.abstractmethod
     def observe(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, due: tuple[str, ...]) -> dict[str, Any]:

@@ -73,13 +73,16 @@ class Descent(Protocol):
 
     @property
     def last(self) -> int:
+        """The number of steps."""
         return self.steps
 
     def init(self, experiment: Any, key: Key[Array, ""]) -> TrainingState:
+        """The initial model, and the optimizer's state for the weights that move."""
         model = initial_model(experiment, key)
         return TrainingState(jnp.zeros((), jnp.int32), model, self._transformation().init(self._trained(model)[0]))
 
     def step(self, experiment: Any, state: TrainingState, key: Key[Array, ""]) -> TrainingState:
+        """One update from the gradient of the objective on one batch, times the model's time scale."""
         batch = self.draw.batch(experiment.task, keys.fold(key, "data"), state.step)
         weights, rest = self._trained(state.model)
         gradient = jax.grad(lambda w: objective(experiment, eqx.combine(w, rest), batch))(weights)
@@ -91,6 +94,7 @@ class Descent(Protocol):
         return TrainingState(state.step + 1, model, memory)
 
     def unfit(self, task: Any) -> Iterable[Fault]:
+        """A draw that does not fit the task."""
         return [fault.under("draw") for fault in self.draw.unfit(task)]
 
     def _transformation(self) -> optax.GradientTransformationExtraArgs:

@@ -66,6 +66,7 @@ else:
         seed: Seed
 
         def realise(self, key: Key[Array, ""]) -> Any:
+            """What the noun is under the root key of its own seed."""
             return realised(self.noun, keys.root(self.seed))
 
 

@@ -26,22 +26,27 @@ class Trained(Model[X, Y], Reference, Generic[X, Y]):
     at: int = -1
 
     def check(self) -> Iterable[Fault]:
+        """The run measures its weights, at this step."""
         if "Weights" not in self.run.observed():
             yield Fault(("run", "measure"), "expected Weights() @ ..., because Trained reads the weights")
         elif self._step() not in (steps := self.run.observed()["Weights"].when.steps(self.run.last)):
             yield Fault(("at",), f"expected a step at which the run measures Weights(), one of {steps}, got {self.at}")
 
     def init(self, key: Key[Array, ""], task: Any) -> eqx.Module:
+        """Refused: the weights come from a run."""
         raise ValueError("the weights of another run are known only when it has run; execute the outer experiment")
 
     @property
     def time_scale(self) -> float:
+        """That of the model that was trained."""
         return self.run.model.time_scale
 
     def slot(self) -> "TrainedSlot":
+        """The architecture, without the run."""
         return TrainedSlot(_architecture(self.run.model))
 
     def source(self) -> tuple[Experiment, str, int]:
+        """The run, its `Weights`, and the step."""
         return self.run, "Weights", self._step()
 
     def _step(self) -> int:
@@ -58,13 +63,16 @@ class TrainedSlot(Model[X, Y], Slot, Generic[X, Y]):
     model: Model[X, Y]
 
     def init(self, key: Key[Array, ""], task: Any) -> eqx.Module:
+        """A module of the same shapes, whose weights are then replaced."""
         return self.model.init(key, task)
 
     @property
     def time_scale(self) -> float:
+        """That of the architecture."""
         return self.model.time_scale
 
     def supplied(self, arrays: Mapping[str, Any]) -> "GivenWeights":
+        """The architecture with these weights, by path."""
         return GivenWeights(self.model, dict(arrays))
 
 
@@ -91,9 +99,10 @@ class Result(Reference):
 
     run: Experiment
     measurement: str
-    at: When = AtEnd()  # noqa: RUF009 # a spec is an immutable value
+    at: When = AtEnd()
 
     def check(self) -> Iterable[Fault]:
+        """The run measures this, at one step."""
         steps = self.at.steps(self.run.last)
         if self.measurement not in self.run.observed():
             yield Fault(("measurement",), unknown_measurement(self.run, self.measurement))
@@ -101,9 +110,11 @@ class Result(Reference):
             yield Fault(("at",), f"expected one step at which the run measures {self.measurement}, got {self.at!r}")
 
     def slot(self) -> "ArraySlot":
+        """Arrays of the point's own."""
         return ArraySlot()
 
     def source(self) -> tuple[Experiment, str, int]:
+        """The run, its measurement, and the step."""
         return self.run, self.measurement, self.at.steps(self.run.last)[0]
 
 
@@ -114,6 +125,7 @@ class Stored(Reference):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
     def slot(self) -> "ArraySlot":
+        """Arrays that all points share."""
         return ArraySlot(shared=True)
 
 
@@ -123,6 +135,7 @@ class ArraySlot(Slot):
     shared: bool = False
 
     def supplied(self, arrays: Mapping[str, Any]) -> "Given":
+        """The arrays by name."""
         return Given({name: jnp.asarray(value) for name, value in arrays.items()})
 
 

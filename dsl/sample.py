@@ -52,8 +52,8 @@ class Drawn(eqx.Module):
         return jax.tree.map(lambda leaf: leaf[index], self.points)
 
     def sample(self, key: Key[Array, ""], n: int) -> Any:
-        """n draws with replacement."""
-        return self.take(jax.random.randint(key, (n,), 0, self.size))
+        """Draw n examples with replacement."""
+        return self.take(jax.random.randint(key, (n,), 0, self.size, jnp.int32))  # the same draw at every precision
 
     def nodes(self) -> Nodes:
         """The whole sample, every example with weight 1/n."""
@@ -67,13 +67,13 @@ def _support(law: Any) -> int:
 if TYPE_CHECKING:  # to a type checker, a function from a noun to its type
 
     def Sample(noun: N, n: int, replace: bool = True) -> N:
-        """n examples of a law or task, drawn once per run; without replacement (`replace=False`) from its nodes."""
+        """A sample of a law or task, drawn once per run; without replacement (`replace=False`) from its nodes."""
         ...
 
 else:
 
     class Sample(Combinator[N]):
-        """n examples of a law or task, drawn once per run; without replacement (`replace=False`) from its nodes."""
+        """A sample of a law or task, drawn once per run; without replacement (`replace=False`) from its nodes."""
 
         noun: N
         n: Count
@@ -90,6 +90,7 @@ else:
             return True
 
         def check(self) -> Iterable[Fault]:
+            """A law or a task; without replacement, a finite one with at least n points."""
             law: Any = self.noun
             if not isinstance(law, (Distribution, Task)) and not hasattr(law, "sample"):
                 yield Fault(("noun",), f"expected a Distribution or a Task to draw from, got {type(law).__name__}")
@@ -99,11 +100,13 @@ else:
                 yield Fault(("n",), f"expected at most {_support(law)}, the size of the law's support, got {self.n}")
 
         def realise(self, key: Key[Array, ""]) -> Drawn:
+            """Draw n examples of the realised law, from the key for `data`."""
             law, key = realised(self.noun, key), keys.fold(key, "data")
             if self.replace:
                 return Drawn(law.sample(key, self.n), law)
             points, weights = law.nodes()
-            chosen = jax.random.choice(key, weights.shape[0], (self.n,), replace=False, p=weights)
+            p = weights.astype(jnp.float32)  # the same draw at every precision
+            chosen = jax.random.choice(key, weights.shape[0], (self.n,), replace=False, p=p)
             return Drawn(jax.tree.map(lambda leaf: leaf[chosen], points), law)
 
 

@@ -28,9 +28,11 @@ class Every(When):
     n: Count
 
     def steps(self, last: int) -> tuple[int, ...]:
+        """0, n, 2n, ..., up to the last."""
         return tuple(range(0, last + 1, self.n))
 
     def unfit(self, last: int) -> Iterable[Fault]:
+        """A period longer than the run."""
         if self.n > last > 0:
             yield Fault(("n",), f"expected at most {last}, the last step, got {self.n}")
 
@@ -41,12 +43,15 @@ class At(When):
     at: tuple[int, ...]
 
     def steps(self, last: int) -> tuple[int, ...]:
+        """The steps, sorted and each once."""
         return tuple(sorted(set(self.at)))
 
     def check(self) -> Iterable[Fault]:
+        """Steps are >= 0."""
         return [Fault(("at", i), f"expected a step >= 0, got {t}") for i, t in enumerate(self.at) if t < 0]
 
     def unfit(self, last: int) -> Iterable[Fault]:
+        """Steps beyond the last."""
         for i, step in enumerate(self.at):
             if step > last:
                 yield Fault(("at", i), f"step {step} is beyond the last step, {last}")
@@ -58,7 +63,8 @@ class LogSpaced(When):
     n: Count
 
     def steps(self, last: int) -> tuple[int, ...]:
-        spaced = np.geomspace(1, max(last, 1), self.n).round().astype(int).tolist()
+        """0, and 1 to the last in equal ratios, rounded."""
+        spaced = np.geomspace(max(last, 1), 1, self.n).round().astype(int).tolist()  # one alone is the last
         return tuple(sorted({0, *(t for t in spaced if t <= last), last}))
 
 
@@ -66,6 +72,7 @@ class AtEnd(When):
     """The last step."""
 
     def steps(self, last: int) -> tuple[int, ...]:
+        """The last step alone."""
         return (last,)
 
 

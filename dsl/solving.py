@@ -69,19 +69,23 @@ class Solving(Experiment):
     precision: Precision = "float32"
 
     def check(self) -> Iterable[Fault]:
+        """Adds: schedules beyond the last step, and measurements that cannot be taken."""
         yield from super().check()
         yield from schedule_faults(self.measure, self.last)
         yield from measurement_faults(self)
 
     @property
     def last(self) -> int:
+        """The solver's largest number of steps."""
         return self.by.last
 
     def observed(self) -> dict[str, Observed]:
+        """Measurements and their steps by name; a bare one is observed at the end."""
         items = (item if isinstance(item, Observed) else Observed(item, AtEnd()) for item in self.measure)
         return dict(zip(names(self.measure), items, strict=True))
 
     def program(self) -> "SolvingProgram":
+        """Traced, or a host computation where the solver is one."""
         observed = self.observed()
         nouns = {name: item.measurement for name, item in observed.items()}
         return SolvingProgram(closed(self), self.last, nouns, schedule(observed, self.last), self.by.traced)
@@ -92,14 +96,17 @@ class SolvingProgram(Program):
     """Steps of the solver; the state holds the step and what the solver keeps."""
 
     def measurements_in(self, experiment: Any) -> dict[str, Any]:
+        """The field `measure`, by name, without its schedules."""
         nouns = (item.measurement if isinstance(item, Observed) else item for item in experiment.measure)
         return dict(zip(self.measurements, nouns, strict=True))
 
     def init(self, knobs: Any, inputs: Inputs, constants: Any) -> Any:
+        """The step and what the solver keeps."""
         experiment, key = self.realised(knobs, inputs, constants)
         return {"step": jnp.zeros((), jnp.int32), "kept": experiment.by.init(experiment.problem, key)}
 
     def advance(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, n: Int[Array, ""] | int) -> Any:
+        """Up to n steps of the solver, fewer where it has finished; a loop of Python on the host."""
         experiment, key = self.realised(knobs, inputs, constants)
         by, problem, until = experiment.by, experiment.problem, state["step"] + n
 
@@ -115,6 +122,7 @@ class SolvingProgram(Program):
         return state
 
     def observe(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, due: tuple[str, ...]) -> dict[str, Any]:
+        """The measurements that are due, of the answer that the state holds."""
         experiment, key = self.realised(knobs, inputs, constants)
         whole = SolvingState(state["step"], experiment.by.answer(experiment.problem, state["kept"]))
         of_step = keys.fold(keys.fold(key, "measure"), state["step"])

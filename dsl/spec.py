@@ -29,7 +29,7 @@ _OWN = ("dsl", "runs")  # packages whose kinds bear no module name
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(Field,))
-class Spec(abc.ABC):
+class Spec(abc.ABC):  # noqa: B024 # the interfaces below it declare the abstract methods
     """Base of every noun.
 
     A subclass is either an interface (`class Target(Spec, abstract=True)`: no fields) or final data, which writes its

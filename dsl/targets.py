@@ -8,6 +8,7 @@ import abc
 import math
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from jaxtyping import Array, Float
@@ -93,9 +94,11 @@ class Scaled(Target[X_contra, Real]):
     target: Target[X_contra, Real]
 
     def __call__(self, x: Any) -> Float[Array, "*batch"]:
+        """The target times weight, shape (*batch)."""
         return self.weight * self.target(x)
 
     def misfits(self, law: Distribution[Any]) -> Iterable[Fault]:
+        """Those of the target."""
         return [f.under("target") for f in self.target.misfits(law)]
 
 
@@ -105,12 +108,15 @@ class Sum(Target[X_contra, Real]):
     terms: tuple[Target[X_contra, Real], ...]
 
     def __call__(self, x: Any) -> Float[Array, "*batch"]:
+        """The sum of the terms' values, shape (*batch)."""
         return sum(term(x) for term in self.terms)  # type: ignore[return-value]  # never empty
 
     def misfits(self, law: Distribution[Any]) -> Iterable[Fault]:
+        """Those of each term."""
         return [f.under("terms", i) for i, term in enumerate(self.terms) for f in term.misfits(law)]
 
     def check(self) -> Iterable[Fault]:
+        """At least one term."""
         return [Fault(("terms",), "expected at least one term, got none")] if not self.terms else ()
 
 
@@ -120,12 +126,15 @@ class Product(Target[X_contra, Real]):
     factors: tuple[Target[X_contra, Real], ...]
 
     def __call__(self, x: Any) -> Float[Array, "*batch"]:
+        """The product of the factors' values, shape (*batch)."""
         return math.prod(factor(x) for factor in self.factors)  # type: ignore[return-value]  # never empty
 
     def misfits(self, law: Distribution[Any]) -> Iterable[Fault]:
+        """Those of each factor."""
         return [f.under("factors", i) for i, factor in enumerate(self.factors) for f in factor.misfits(law)]
 
     def check(self) -> Iterable[Fault]:
+        """At least one factor."""
         return [Fault(("factors",), "expected at least one factor, got none")] if not self.factors else ()
 
 
@@ -193,9 +202,20 @@ def _sum_of(terms: Iterable[Any]) -> Any:
             weights[digest(target)] += weight
             bare[digest(target)] = target
     kept = [_scaled(weights[name], bare[name]) for name in sorted(bare) if weights[name] != 0]
-    if polynomial != _lifted(0.0) or not kept:
-        kept.insert(0, polynomial)
+    weight, unit = _weight_and_unit(polynomial)
+    if weight != 0 or not kept:
+        kept.insert(0, _scaled(weight, unit))
     return kept[0] if len(kept) == 1 else Sum(tuple(kept))
+
+
+def _weight_and_unit(polynomial: Any) -> tuple[float, Any]:
+    """A constant or a single term is a weight times a unit, so that `2 * (p * m)` and `(2 * p) * m` are one value."""
+    if not polynomial.terms:
+        return 0.0, _lifted(1.0)
+    first, *others = polynomial.terms
+    if others:
+        return 1.0, polynomial
+    return first.weight, type(polynomial)((replace(first, weight=1.0),)) if first.on else _lifted(1.0)
 
 
 def _times(left: Any, right: Any) -> Any:
@@ -210,8 +230,10 @@ def _times(left: Any, right: Any) -> Any:
             factors.extend(_factors(factor.target))
         else:
             factors.append(factor)
-    if polynomial != _lifted(1.0):
-        factors.append(polynomial)
+    more, unit = _weight_and_unit(polynomial)
+    weight *= more
+    if unit != _lifted(1.0) or not factors:
+        factors.append(unit)
     ordered = tuple(sorted(factors, key=digest))
     return _scaled(weight, ordered[0] if len(ordered) == 1 else Product(ordered))
 

@@ -29,7 +29,7 @@ class Task(Spec, Generic[X_co, Y_co], abstract=True):
 
     @abc.abstractmethod
     def sample(self, key: Key[Array, ""], n: int) -> tuple[Any, Any]:
-        """n independent pairs, each array with a leading axis of length n."""
+        """Independent pairs, each array with a leading axis of length n."""
 
     @property
     def exact(self) -> bool:
@@ -53,25 +53,31 @@ class Labelled(Task[X, Y]):
     y: Target[X, Y]
 
     def check(self) -> Iterable[Fault]:
+        """The target reads the inputs of the law."""
         return [fault.under("y") for fault in self.y.misfits(self.x)]
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """That of the law."""
         return self.x.shape
 
     @property
     def outputs(self) -> int | None:
+        """That of the target."""
         return self.y.outputs
 
     @property
     def exact(self) -> bool:
+        """Whether the law is."""
         return self.x.exact
 
     def sample(self, key: Key[Array, ""], n: int) -> tuple[Any, Any]:
+        """(x, y(x)) for n draws of x."""
         x = self.x.sample(key, n)
         return x, self.y(x)
 
     def nodes(self) -> Nodes:
+        """((x, y(x)), weights) for the nodes of the law."""
         x, weights = self.x.nodes()
         return (x, self.y(x)), weights
 

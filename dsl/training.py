@@ -38,6 +38,7 @@ class Training(Experiment, Generic[X, Y]):
     precision: Precision = "float32"
 
     def check(self) -> Iterable[Fault]:
+        """Adds: draws that do not fit the task, schedules beyond the last step, measurements that cannot be taken."""
         yield from super().check()
         yield from (fault.under("protocol") for fault in self.protocol.unfit(self.task))
         yield from schedule_faults(self.measure, self.last)
@@ -45,12 +46,15 @@ class Training(Experiment, Generic[X, Y]):
 
     @property
     def last(self) -> int:
+        """The protocol's number of steps."""
         return self.protocol.last
 
     def observed(self) -> dict[str, Observed]:
+        """Measurements and their steps by name."""
         return dict(zip(names(self.measure), self.measure, strict=True))
 
     def program(self) -> "TrainingProgram":
+        """The state machine of the protocol."""
         observed = self.observed()
         nouns = {name: item.measurement for name, item in observed.items()}
         return TrainingProgram(closed(self), self.last, nouns, schedule(observed, self.last))
@@ -61,6 +65,7 @@ class TrainingProgram(Program):
     """Steps of the protocol; the state holds the step, the weights and the protocol's memory."""
 
     def prepared(self, experiment: Any) -> dict[str, Any]:
+        """The draws of the protocol that compute their examples once."""
         found = {}
         for path, noun in walk(experiment.protocol, ("protocol",)):
             if isinstance(noun, Draw) and (ready := noun.prepared(experiment.task)) is not noun:
@@ -68,13 +73,16 @@ class TrainingProgram(Program):
         return found
 
     def measurements_in(self, experiment: Any) -> dict[str, Any]:
+        """The field `measure`, by name, without its schedules."""
         return dict(zip(self.measurements, (item.measurement for item in experiment.measure), strict=True))
 
     def init(self, knobs: Any, inputs: Inputs, constants: Any) -> Any:
+        """The step, the weights, and the protocol's memory."""
         experiment, key = self.realised(knobs, inputs, constants)
         return _packed(experiment.protocol.init(experiment, key))
 
     def advance(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, n: Int[Array, ""] | int) -> Any:
+        """Up to n steps of the protocol, fewer where it stops early."""
         experiment, key = self.realised(knobs, inputs, constants)
         rest = split(initial_model(experiment, key))[1]  # its weights are not used: they are never computed
 
@@ -88,6 +96,7 @@ class TrainingProgram(Program):
         return jax.lax.while_loop(lambda s: (s["step"] < until) & ~stopped(s), step, state)
 
     def observe(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, due: tuple[str, ...]) -> dict[str, Any]:
+        """The measurements that are due, of the whole model."""
         experiment, key = self.realised(knobs, inputs, constants)
         whole = _unpacked(state, split(initial_model(experiment, key))[1])
         of_step = keys.fold(keys.fold(key, "measure"), state["step"])

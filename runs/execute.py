@@ -1,0 +1,218 @@
+"""The engine: groups of experiments, run as waves, and their records."""
+
+import math
+import platform
+import statistics
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from dsl.experiments import Experiment
+from dsl.identity import digest, dump
+from dsl.program import Program, compile
+from runs import inputs as outside
+from runs.configure import require
+from runs.cost import Cost, estimate
+from runs.lanes import blocks, lanes
+from runs.mapping import Mapped
+from runs.numerics import numerics
+from runs.options import RunOptions
+from runs.plan import Group
+from runs.records import PointRecord
+from runs.store import Conflict, Store, array_name
+from runs.table import Rows
+from runs.wave import Trace, Wave, run_on_host
+
+Tell = Callable[[dict[str, Any]], None]
+"""Hears what happens, as small dicts that are JSON: see `runs.progress`."""
+
+CHUNK_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a group lies on the machine: a rule of program and backend alone."""
+
+    devices: int
+    blocks: int
+    lanes: int
+    cost: Cost
+
+    @property
+    def wave(self) -> int:
+        """Points in a wave."""
+        return self.devices * self.blocks * self.lanes
+
+    @property
+    def chunk(self) -> int:
+        """Steps in one dispatch at most, so that progress is seen every few seconds."""
+        return max(1, int(CHUNK_SECONDS / (self.cost.step_seconds * self.lanes * self.blocks)))
+
+
+def layout(program: Program, knobs: Any, arrays: Mapping[str, Any]) -> Layout:
+    """The layout of a traced program's group on the devices of this process."""
+    cost = estimate(program, knobs, arrays)
+    width = lanes(cost, jax.default_backend())
+    steps = [0, *(step for step, _ in program.schedule)]
+    gap = statistics.median([b - a for a, b in zip(steps, steps[1:], strict=False) if b > a] or [1])
+    return Layout(len(jax.devices()), blocks(cost, width, gap), width, cost)
+
+
+def execute(groups: Sequence[Group], store: Store, options: RunOptions, tell: Tell) -> None:
+    """Run groups in order; a point that is done is not run again.
+
+    Raises:
+        RunError: if this process is not set up for their precision, or stored data are missing.
+    """
+    for group in groups:
+        require(group.precision)
+        ready = []
+        for point in group.points:
+            blocker = outside.blocked_by(point, store)
+            if blocker is None:
+                ready.append(point)
+            else:
+                _commit_blocked(point, blocker, store, tell)
+        for points in _by_inputs(ready, store):
+            _guarded(points, store, options, tell)
+
+
+def _by_inputs(points: Sequence[Experiment], store: Store) -> Iterator[list[Experiment]]:
+    """Points whose inputs have equal shapes."""
+    found: dict[Any, list[Experiment]] = {}
+    for point in points:
+        found.setdefault(outside.signature(outside.results(point, store)), []).append(point)
+    yield from found.values()
+
+
+def _guarded(points: list[Experiment], store: Store, options: RunOptions, tell: Tell) -> None:
+    """A group that cannot be traced or compiled fails by itself; the other groups go on."""
+    try:
+        _run(points, store, options, tell)
+    except Exception as e:  # a user's noun may raise anything; the failure is told, and the run ends with status 1
+        message = "".join(traceback.format_exception(e)).rstrip()
+        left = [point for point in points if store.status(digest(point)) is None]
+        for point in left:
+            tell({"event": "failed", "point": digest(point), "steps": point.last})
+        tell({"event": "error", "kind": type(points[0]).__name__, "points": len(left), "message": message})
+
+
+def _run(points: list[Experiment], store: Store, options: RunOptions, tell: Tell) -> None:
+    program, shared = compile(points[0]), outside.stored(points[0], options.data)
+    if not program.traced:
+        _run_untraced(program, points, shared, store, tell)
+        return
+    example = {**outside.results(points[0], store), **shared}
+    place = layout(program, program.knobs(points[0]), example)
+    waiting = _waiting(points, place.lanes, store, tell)
+    mapped = Mapped(program, (place.devices, place.blocks, place.lanes), options.mapper)
+    for start in range(0, len(waiting), place.wave):
+        _run_wave(waiting[start : start + place.wave], mapped, place, shared, store, tell)
+
+
+def _waiting(points: list[Experiment], width: int, store: Store, tell: Tell) -> list[Experiment]:
+    """The points that have to be computed."""
+    waiting = []
+    for point in points:
+        try:
+            if store.finished(digest(point), numerics(point, width)):
+                tell({"event": "skipped", "point": digest(point), "steps": point.last})
+            else:
+                waiting.append(point)
+        except Conflict as conflict:
+            tell({"event": "conflict", "point": digest(point), "steps": point.last, "message": str(conflict)})
+    return waiting
+
+
+def _run_wave(
+    points: list[Experiment], mapped: Mapped, place: Layout, shared: Mapping[str, Any], store: Store, tell: Tell
+) -> None:
+    program = mapped.program
+    wave = Wave(
+        mapped,
+        [program.knobs(point) for point in points],
+        [outside.results(point, store) for point in points],
+        shared,
+        place.chunk,
+    )
+    clock = _Clock()
+    with clock:
+        traces = wave.run(lambda step: tell({"event": "step", "step": step, "points": len(points)}))
+    for point, trace in zip(points, traces, strict=True):
+        about = _environment(point, place.lanes, clock, {"devices": place.devices, "blocks": place.blocks})
+        _commit(point, program, trace, about, store, tell)
+    store.compact([digest(point) for point in points])
+
+
+def _run_untraced(
+    program: Program, points: list[Experiment], shared: Mapping[str, Any], store: Store, tell: Tell
+) -> None:
+    for point in _waiting(points, 1, store, tell):
+        clock = _Clock()
+        with clock:
+            trace = run_on_host(program, program.knobs(point), {**outside.results(point, store), **shared})
+        tell({"event": "step", "step": point.last, "points": 1})
+        _commit(point, program, trace, _environment(point, 1, clock, {}), store, tell)
+    store.compact([digest(point) for point in points if store.status(digest(point)) is not None])
+
+
+class _Clock:
+    """Wall time and compilation time of a wave."""
+
+    def __enter__(self) -> "_Clock":
+        self.compile_s, self.began = 0.0, time.time()
+        jax.monitoring.register_event_duration_secs_listener(self._heard)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wall_s = time.time() - self.began
+        jax.monitoring.unregister_event_duration_listener(self._heard)
+
+    def _heard(self, event: str, seconds: float, **_: Any) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            self.compile_s += seconds
+
+
+def _environment(point: Experiment, width: int, clock: _Clock, extra: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "numerics": numerics(point, width),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(clock.began)),
+        "wave_wall_s": round(clock.wall_s, 3),
+        "wave_compile_s": round(clock.compile_s, 3),
+        **extra,
+    }
+
+
+def _commit(
+    point: Experiment, program: Program, trace: Trace, about: dict[str, Any], store: Store, tell: Tell
+) -> None:
+    apart = {name for name, noun in program.measurements.items() if noun.stores_arrays}
+    rows = [(t, s, {n: v for n, v in values.items() if n not in apart}) for t, s, values in trace.observations]
+    arrays = {
+        array_name(name, t, part): np.asarray(value)
+        for t, _, values in trace.observations
+        for name in apart & values.keys()
+        for part, value in values[name].items()
+    }
+    status = "finished" if trace.diverged is None else f"diverged at step {trace.diverged}"
+    store.commit(PointRecord(digest(point), dump(point), about, Rows.of(rows), arrays, status))
+    tell({"event": "done", "point": digest(point), "status": status})
+
+
+def _commit_blocked(point: Experiment, blocker: str, store: Store, tell: Tell) -> None:
+    status = f"blocked by {blocker}"
+    if store.status(digest(point)) is None:
+        store.commit(PointRecord(digest(point), dump(point), {"numerics": {}}, Rows.of([]), {}, status))
+    tell({"event": "blocked", "point": digest(point), "steps": point.last, "status": status})
+
+
+def megabytes(bytes_: int) -> str:
+    """Memory as a reader wants it."""
+    return f"{max(1, math.ceil(bytes_ / 2**20))} MiB"

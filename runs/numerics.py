@@ -1,0 +1,65 @@
+"""What decides the bits of a result and is not in its digest: versions, precision, lanes, backend, foreign nouns."""
+
+import functools
+import hashlib
+import importlib.metadata
+import inspect
+from typing import Any
+
+import jax
+
+from dsl.experiments import Experiment
+from dsl.identity import walk
+from dsl.program import requires
+from dsl.spec import Spec, kind
+
+PACKAGES = ("stepwell", "jax", "jaxlib", "equinox", "optax", "ott-jax", "numpy", "scipy")
+SAMPLERS = {"bits": "packed-1", "normal": "jax-1", "order": "feistel-1"}
+"""The samplers and their versions, raised when one of them draws other numbers for a key."""
+
+
+def numerics(experiment: Experiment, lanes: int) -> dict[str, Any]:
+    """What must agree, beside the digest, before a finished point is taken instead of computed."""
+    fields: Any = experiment
+    return {
+        "versions": versions(),
+        "samplers": SAMPLERS,
+        "precision": fields.precision,
+        "matmul_precision": str(jax.config.jax_default_matmul_precision),  # type: ignore[attr-defined]  # set at run time
+        "threefry_partitionable": bool(jax.config.jax_threefry_partitionable),  # type: ignore[attr-defined]  # the same
+        "backend": jax.default_backend(),
+        "device": jax.devices()[0].device_kind,
+        "lanes": lanes,
+        "foreign": foreign(experiment),
+    }
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """The installed versions of what computes."""
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def foreign(experiment: Experiment) -> dict[str, str]:
+    """The source hash of every noun that is not ours, in an experiment and in those that it requires."""
+    found = {kind(noun): _source_hash(type(noun)) for _, noun in walk(experiment) if "." in kind(noun)}
+    for inner in requires(experiment):
+        found |= foreign(inner)
+    return dict(sorted(found.items()))
+
+
+@functools.cache
+def _source_hash(noun: type[Spec]) -> str:
+    try:
+        text = inspect.getsource(noun)
+    except (OSError, TypeError):  # defined at a prompt: nothing to read
+        return "unknown"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """What differs between two numerics, one line each, such as `lanes: 1 then, 8 now`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = sorted({*old, *new})
+        return [line for n in names for line in differences(old.get(n), new.get(n), f"{path}.{n}" if path else n)]
+    return [] if old == new else [f"{path}: {old} then, {new} now"]

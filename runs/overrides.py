@@ -1,0 +1,140 @@
+"""Fields set from outside: `protocol.steps=1000`, laid over the JSON of an experiment and checked like any file.
+
+A path is written as in the faults of a spec, `measure[0].measurement.draw.n`; a value is JSON, or else text. Inner
+experiments are not entered: their fields are set where they are written.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dsl import Experiment, Point, SpecError, Study, dump, load
+from dsl.faults import Path, nearest, short, written
+from dsl.spec import KINDS, hints
+
+PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*|\[\d+\])*")
+STEP = re.compile(r"[A-Za-z_]\w*|\d+")
+
+
+class OverrideError(ValueError):
+    """A field cannot be set."""
+
+
+@dataclass(frozen=True)
+class Override:
+    """One field and its new value, as parsed JSON."""
+
+    path: Path
+    value: Any
+
+
+def parse(text: str) -> Override:
+    """Read `path=value`.
+
+    Raises:
+        OverrideError: the text is not of that form.
+    """
+    path, equals, value = text.partition("=")
+    if not equals or not PATH.fullmatch(path):
+        raise OverrideError(f"{text!r}: expected PATH=VALUE, such as protocol.steps=1000 or measure[0].when.n=10")
+    steps = tuple(int(step) if step.isdigit() else step for step in STEP.findall(path))
+    return Override(steps, _value(value))
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise OverrideError("the value is nested too deep") from None
+    except ValueError:
+        return text
+
+
+def override(experiment: Experiment, texts: Sequence[str]) -> Experiment:
+    """The experiment with other field values, checked as when it is loaded from a file.
+
+    Raises:
+        OverrideError: a field does not exist, or its value is at fault; with the path.
+    """
+    return override_study(Study("override", [experiment]), texts).points[0].spec
+
+
+def override_study(study: Study, texts: Sequence[str]) -> Study:
+    """The study with fields set in every point that has them; the axes of its points stay as they were.
+
+    Raises:
+        OverrideError: a field exists in no point, a value is at fault, or two points have become one.
+    """
+    drafts = [dump(point.spec) for point in study.points]
+    changed = set[int]()
+    for setting in map(parse, texts):
+        changed |= _laid_over(drafts, setting)
+    points = [_loaded(p, drafts[i], i) if i in changed else p for i, p in enumerate(study.points)]
+    _refuse_merged(study.points, points)
+    return Study(study.name, points, study.claims, study.figures)
+
+
+def _laid_over(drafts: list[Any], setting: Override) -> set[int]:
+    """Set a field wherever it exists; the numbers of the drafts that have it."""
+    problems = [_assign(d["spec"] if "kind" not in d else d, setting) for d in drafts]
+    if problems and all(problems):
+        # the point in which most of the path exists knows best what was meant
+        reached, problem = max((p for p in problems if p), key=lambda p: len(p[0]))
+        raise OverrideError(f"{written(reached)}: {problem}")
+    return {i for i, problem in enumerate(problems) if not problem}
+
+
+def _assign(node: Any, setting: Override) -> tuple[Path, str] | None:
+    """Set the field, or say at which step the path leaves the spec."""
+    for i, step in enumerate(setting.path):
+        last = i == len(setting.path) - 1
+        problem = _absent(node, step, last)
+        if problem:
+            return setting.path[: i + 1], problem
+        if last:
+            node[step] = setting.value
+        else:
+            node = node[step]
+    return None
+
+
+def _absent(node: Any, step: str | int, last: bool) -> str | None:
+    if isinstance(node, list):
+        return _no_item(node, step)
+    if not isinstance(node, dict):
+        return f"there are no fields in {short(node)}"
+    if set(node) == {"ref"}:
+        return "this is inside another experiment, which is not entered; set it where that experiment is written"
+    # a value that was set before may leave out defaults, which can still be set one by one
+    known = hints(KINDS[node["kind"]]) if node.get("kind") in KINDS else {}
+    if step in node or (last and step in known):
+        return None
+    if isinstance(step, int):
+        return "this has fields, not items"
+    return f"no such field{nearest(step, {*node, *known} - {'kind'})}"
+
+
+def _no_item(items: list[Any], step: str | int) -> str | None:
+    if isinstance(step, str):
+        return f"this is a list of {len(items)}; choose an item by [0]"
+    return None if step < len(items) else f"this is a list of {len(items)}, counted from 0"
+
+
+def _loaded(point: Point, draft: Any, number: int) -> Point:
+    try:
+        return Point(load(draft, Experiment), point.axes)
+    except SpecError as error:
+        axes = ", ".join(f"{name}={value}" for name, value in point.axes.items())
+        where = f"point {number} ({axes}): " if axes else ""
+        raise OverrideError(f"{where}{error}") from None
+
+
+def _refuse_merged(before: Sequence[Point], after: Sequence[Point]) -> None:
+    """Two points that become one would lie in the table under axis values that they do not have."""
+    first = dict[str, int]()
+    for i, point in enumerate(after):
+        twin = first.setdefault(point.spec.digest, i)
+        if before[twin].spec.digest != before[i].spec.digest:
+            raise OverrideError(f"points {twin} and {i} would be the same experiment: an axis of the study is set")

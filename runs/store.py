@@ -1,0 +1,142 @@
+"""Where the results of a run go, and where experiments find what they require."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from runs.numerics import differences
+from runs.options import RunError
+from runs.records import PointRecord, Records
+from runs.table import Rows
+
+
+class Store(Protocol):
+    """What the engine needs of a place for results."""
+
+    def finished(self, digest: str, numerics: Mapping[str, Any]) -> bool:
+        """Whether this point need not be computed again.
+
+        Raises:
+            Conflict: if it was computed with other numerics.
+        """
+        ...
+
+    def status(self, digest: str) -> str | None:
+        """The status of a point; None where it has no record."""
+        ...
+
+    def commit(self, record: PointRecord) -> None:
+        """Keep the result of a point."""
+        ...
+
+    def compact(self, digests: list[str]) -> None:
+        """The points of a wave are all there: make them quick to read."""
+        ...
+
+    def arrays(self, digest: str, name: str, step: int) -> dict[str, np.ndarray]:
+        """What a measurement of a finished point was at a step: its arrays by name, or one array, `value`."""
+        ...
+
+
+class Conflict(RunError):
+    """A record of a point that was made with other numerics."""
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """Results in a records directory."""
+
+    records: Records
+    rerun: bool = False
+    accept: bool = False
+
+    @classmethod
+    def at(cls, root: Path, rerun: bool, accept: bool) -> "OnDisk":
+        """Results under this directory."""
+        return cls(Records(root), rerun, accept)
+
+    def finished(self, digest: str, numerics: Mapping[str, Any]) -> bool:
+        """Skip what is done; what was done otherwise is rerun, accepted, or a conflict."""
+        status = self.records.status(digest)
+        if status is None:
+            return False
+        if not done(status):
+            self.records.supersede(digest)
+            return False
+        kept = self.records.environment(digest)
+        known = [kept["numerics"], *kept.get("accepted", ())]
+        if dict(numerics) in known:
+            return True
+        if self.rerun:
+            self.records.supersede(digest)
+            return False
+        if self.accept:
+            self.records.accept(digest, numerics)
+            return True
+        raise Conflict("; ".join(differences(kept["numerics"], dict(numerics))))
+
+    def status(self, digest: str) -> str | None:
+        """The status in the directory."""
+        return self.records.status(digest)
+
+    def commit(self, record: PointRecord) -> None:
+        """Write the record; the first commit of a digest wins."""
+        self.records.commit(record)
+
+    def compact(self, digests: list[str]) -> None:
+        """One Parquet file for the wave."""
+        self.records.compact(digests)
+
+    def arrays(self, digest: str, name: str, step: int) -> dict[str, np.ndarray]:
+        """Read from the point's files."""
+        return _selected(self.records.arrays(digest), self.records.rows(digest), name, step)
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Results of one process, for notebooks and tests."""
+
+    records: dict[str, PointRecord] = field(default_factory=dict)
+
+    def finished(self, digest: str, numerics: Mapping[str, Any]) -> bool:
+        """Whether it was computed before."""
+        return digest in self.records
+
+    def status(self, digest: str) -> str | None:
+        """The status in memory."""
+        return self.records[digest].status if digest in self.records else None
+
+    def commit(self, record: PointRecord) -> None:
+        """Keep the record."""
+        self.records[record.digest] = record
+
+    def compact(self, digests: list[str]) -> None:
+        """Nothing to do."""
+
+    def arrays(self, digest: str, name: str, step: int) -> dict[str, np.ndarray]:
+        """Read from the record."""
+        record = self.records[digest]
+        return _selected(dict(record.arrays), record.rows, name, step)
+
+
+def done(status: str | None) -> bool:
+    """Whether a point with this status is not computed again: a divergence is a result."""
+    return status is not None and (status == "finished" or status.startswith("diverged"))
+
+
+def array_name(name: str, step: int, part: str) -> str:
+    """The name of an array in a point's file."""
+    return f"{name}@{step}/{part}"
+
+
+def _selected(arrays: dict[str, np.ndarray], rows: Rows, name: str, step: int) -> dict[str, np.ndarray]:
+    prefix = array_name(name, step, "")
+    found = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+    if found:
+        return found
+    here = (rows.name == name) & (rows.step == step)
+    values = rows.value[here][np.argsort(rows.index[here])]
+    return {"value": values.reshape(rows.shapes.get(name, ()))}

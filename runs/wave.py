@@ -1,0 +1,117 @@
+"""One wave: points that a mesh runs together, from their constants to their last observation.
+
+The host drives jitted chunks from one observation to the next and fetches one observation behind, so that the devices
+never wait for it.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from dsl.program import Program
+from runs.mapping import Mapped, Points
+
+Slot = tuple[int, int, int]
+
+
+@dataclass
+class Trace:
+    """What one point of a wave measured.
+
+    Attributes:
+        observations: (step, seconds since the wave began, {measurement: value}), in order.
+        diverged: the step at which the state was first seen not finite; None if that never happened.
+    """
+
+    observations: list[tuple[int, float, dict[str, Any]]] = field(default_factory=list)
+    diverged: int | None = None
+
+
+@dataclass(frozen=True)
+class Wave:
+    """Points on a mesh of (devices, blocks, lanes).
+
+    Attributes:
+        mapped: the compiled program.
+        knobs: of each point.
+        inputs: of each point, by path.
+        shared: stored arrays, by path.
+        chunk: at most so many steps in one dispatch, so that progress is seen.
+    """
+
+    mapped: Mapped
+    knobs: Sequence[Any]
+    inputs: Sequence[Mapping[str, Any]]
+    shared: Mapping[str, Any]
+    chunk: int
+
+    def slots(self) -> list[Slot]:
+        """The place of each point: blocks are dealt out to the devices in turn."""
+        devices, _, lanes = self.mapped.shape
+        return [((i // lanes) % devices, i // lanes // devices, i % lanes) for i in range(len(self.knobs))]
+
+    def points(self) -> Points:
+        """The points stacked; missing lanes repeat the first point."""
+        live = np.zeros(self.mapped.shape, bool)
+        which = np.zeros(self.mapped.shape, int)
+        for i, (device, block, lane) in enumerate(self.slots()):
+            live[device, block, :] = True  # a block is computed whole
+            which[device, block, lane] = i
+        stack = lambda items: jax.tree.map(lambda *leaves: np.stack(leaves)[which], *items)
+        place = self.mapped.place
+        return Points(place(live), place(stack(self.knobs)), place(stack(self.inputs)), dict(self.shared))
+
+    def run(self, tell: Callable[[int], None]) -> list[Trace]:
+        """Run to the last step; `tell` hears of every step that was reached."""
+        program, points = self.mapped.program, self.points()
+        constants = self.mapped.constants(points)
+        state, now = self.mapped.init(points, constants), 0
+        traces, pending = [Trace() for _ in self.knobs], deque[tuple[int, Any]]()
+        began = time.monotonic()
+        for step, due in program.schedule:
+            for n in _chunks(step - now, self.chunk):
+                state, now = self.mapped.advance(points, constants, state, n), now + n
+                self._fetch(pending, traces, began, keep=1)
+                tell(now)
+            pending.append((step, self.mapped.observe(points, constants, state, due)))
+            if all(trace.diverged is not None for trace in traces):
+                break
+        self._fetch(pending, traces, began, keep=0)
+        return traces
+
+    def _fetch(self, pending: deque[tuple[int, Any]], traces: list[Trace], began: float, keep: int) -> None:
+        while len(pending) > keep:
+            step, seen = pending.popleft()
+            seen = jax.tree.map(np.asarray, seen)
+            for trace, slot in zip(traces, self.slots(), strict=True):
+                _note(trace, step, time.monotonic() - began, jax.tree.map(lambda leaf, at=slot: leaf[at], seen))
+
+
+def _note(trace: Trace, step: int, seconds: float, seen: dict[str, Any]) -> None:
+    if trace.diverged is not None:
+        return
+    trace.observations.append((step, seconds, seen["values"]))
+    if not seen["finite"]:
+        trace.diverged = step
+
+
+def _chunks(gap: int, most: int) -> list[int]:
+    """A gap in dispatches of at most `most` steps."""
+    return [min(most, gap - start) for start in range(0, gap, most)]
+
+
+def run_on_host(program: Program, knobs: Any, inputs: Mapping[str, Any]) -> Trace:
+    """A program that is not traced, on the host."""
+    trace, began, now = Trace(), time.monotonic(), 0
+    constants = program.constants(knobs, inputs)
+    state = program.init(knobs, inputs, constants)
+    for step, due in program.schedule:
+        state, now = program.advance(state, knobs, inputs, constants, step - now), step
+        values = jax.tree.map(np.asarray, program.observe(state, knobs, inputs, constants, due))
+        trace.observations.append((step, time.monotonic() - began, values))
+    return trace

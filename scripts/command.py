@@ -1,0 +1,213 @@
+"""The command `stepwell`.
+
+This module knows the arguments alone. What a verb does is in `scripts.verbs`, which imports JAX and is imported only
+when there is something to do, so that `--help` answers at once.
+
+Exit status: 0 done (a claim that fails is a result, no error); 1 points failed or conflict with earlier records; 2 the
+command could not be carried out, and one message says why.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+from tyro.conf import DisallowNone, Positional, UseAppendAction, arg
+
+if TYPE_CHECKING:
+    from runs.options import RunOptions
+    from runs.sources import Opened
+
+FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+
+Source = Annotated[Positional[str], arg(metavar="SOURCE")]
+Settings = Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="PATH=VALUE")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OnSource:
+    """What every verb on a study takes."""
+
+    source: Source
+    """A shipped study, a Python file with `study`, or the JSON file of an experiment."""
+    scale: Literal["smoke", "small", "paper"] | None = None
+    """The size of a study that has sizes; small if not given."""
+    overrides: Settings = ()
+    """Set a field in every point that has it, such as protocol.steps=1000."""
+
+    def opened(self) -> "Opened":
+        """The study."""
+        from runs.sources import open_source
+
+        return open_source(self.source, self.scale, self.overrides)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OnRecords(_OnSource):
+    """What every verb on results takes."""
+
+    records: Annotated[Path, arg(metavar="DIR")] = Path("records")
+    """The directory of results."""
+    data: Annotated[Path | None, arg(metavar="DIR")] = None
+    """The directory in which stored arrays are found."""
+
+    def options(self) -> "RunOptions":
+        """How the study is run."""
+        from runs.options import RunOptions
+
+        return RunOptions(records=self.records, data=self.data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OnDevices(_OnRecords):
+    """What every verb on devices takes."""
+
+    mapper: Literal["shard_map", "pmap"] = "shard_map"
+    """What maps points over devices; both give the same bits."""
+    devices: Annotated[int | None, arg(metavar="N")] = None
+    """The number of host devices; one for each core if not given."""
+    rerun: bool = False
+    """Run points again whose records were made with other versions; the old records are kept aside."""
+    accept: bool = False
+    """Take such records as they are."""
+
+    def options(self) -> "RunOptions":
+        from runs.options import RunOptions
+
+        return RunOptions(self.records, self.mapper, self.devices, self.rerun, self.accept, self.data)
+
+
+@dataclass(frozen=True)
+class List:
+    """List the shipped studies."""
+
+    def __call__(self) -> int:
+        from runs.shipped import descriptions
+
+        found = descriptions()
+        width = max(map(len, found), default=0)
+        for name, line in found.items():
+            print(f"{name:{width}}  {line}")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explain(_OnSource):
+    """Say what theory predicts, before anything runs."""
+
+    def __call__(self) -> int:
+        return _verbs().explain(self.opened())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(_OnDevices):
+    """Show programs, points, steps, memory and devices, before anything runs."""
+
+    def __call__(self) -> int:
+        return _verbs().plan(self.opened(), self.options())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(_OnDevices):
+    """Run a study, or carry on with it, then grade its claims and write its report."""
+
+    def __call__(self) -> int:
+        return _verbs().run(self.opened(), self.options())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(_OnRecords):
+    """Grade the claims of a study on the records there are, and write its report."""
+
+    def __call__(self) -> int:
+        return _verbs().report(self.opened(), self.options())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Show(_OnSource):
+    """Print an experiment of a study as JSON, which every verb takes as a file."""
+
+    point: Annotated[int, arg(metavar="I")] = 0
+    """The number of the point, from 0."""
+    all: bool = False
+    """Print the list of all points."""
+
+    def __call__(self) -> int:
+        return _verbs().show(self.opened(), None if self.all else self.point)
+
+
+@dataclass(frozen=True)
+class Validate:
+    """Check files: Python with `study`, or the JSON of an experiment."""
+
+    files: Annotated[Positional[tuple[str, ...]], arg(metavar="FILE")]
+    """The files."""
+
+    def __call__(self) -> int:
+        return _verbs().validate(self.files)
+
+
+Verb = List | Explain | Plan | Run | Report | Show | Validate
+
+
+def main() -> None:
+    """The console entry."""
+    sys.exit(answer(sys.argv[1:]))
+
+
+def answer(arguments: Sequence[str]) -> int:
+    """Carry out a command line; the exit status."""
+    if list(arguments) == ["--version"]:
+        return _version()
+    description = "Write a theory of learning down once, then put it to the test. `--version` prints the version."
+    config = (tyro.conf.FlagCreatePairsOff, tyro.conf.CascadeSubcommandArgs, DisallowNone)
+    verb: Verb = tyro.cli(Verb, prog="stepwell", description=description, args=arguments, config=config)  # type: ignore[arg-type]  # a union is a form for a type
+    try:
+        return _guarded(verb)
+    except KeyboardInterrupt:
+        print("stepwell: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `stepwell show ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _guarded(verb: Callable[[], int]) -> int:
+    """Expected errors are one message; any other is a defect of ours and keeps its traceback."""
+    if isinstance(verb, List):
+        return verb()
+    from runs.configure import pin_to_cpu
+    from runs.options import RunError
+    from runs.records import RecordsError
+    from runs.userfile import SourceError
+
+    pin_to_cpu()  # before a user's file is imported: the accelerators belong to the workers
+    try:
+        return verb()
+    except (SourceError, RunError, RecordsError) as error:
+        print(f"stepwell: {error}", file=sys.stderr)
+        return REFUSED
+
+
+def _verbs() -> ModuleType:
+    from scripts import verbs
+
+    return verbs
+
+
+def _version() -> int:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        print(f"stepwell {version('stepwell')}")
+    except PackageNotFoundError:
+        print("stepwell (not installed)")
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""What each verb of the command line does; the text it prints and its exit status."""
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from dsl import Point, dump
+from dsl.explain import Prediction
+from dsl.explain import explain as predictions
+from runs.claims import Verdict, claims_table, grade_all
+from runs.options import RunOptions
+from runs.sources import Opened, SourceError, open_source
+
+
+def explain(opened: Opened) -> int:
+    """Print what theory predicts, once for all points of which it says the same."""
+    groups = defaultdict[tuple[Prediction, ...], list[Point]](list)
+    for point in opened.study.points:
+        groups[predictions(point.spec)].append(point)
+    for found, points in groups.items():
+        print(_heading(opened, points))
+        for prediction in found:
+            print("\n".join(_told(prediction)))
+    return 0
+
+
+def plan(opened: Opened, options: RunOptions) -> int:
+    """Print what a run would do."""
+    from runs.launch import plan_study
+
+    print(plan_study(opened, options))
+    return 0
+
+
+def run(opened: Opened, options: RunOptions) -> int:
+    """Run a study and print the fate of its claims; 1 if points failed, or conflict with earlier records."""
+    from runs.launch import run_study
+
+    outcome = run_study(opened, options)
+    _print_claims(outcome.verdicts)
+    if outcome.conflicts:
+        print(outcome.conflicts, file=sys.stderr)
+    if outcome.failed:
+        print(f"{outcome.failed} of {len(opened.study.points)} points failed", file=sys.stderr)
+    print(f"report: {outcome.report}")
+    return 1 if outcome.failed or outcome.conflicts else 0
+
+
+def report(opened: Opened, options: RunOptions) -> int:
+    """Grade the claims on the records there are, and write the page."""
+    from runs.launch import report_study
+    from runs.records import table
+
+    _print_claims(grade_all(opened.study, table(opened.study, options.records)))
+    print(f"report: {report_study(opened, options)}")
+    return 0
+
+
+def show(opened: Opened, point: int | None) -> int:
+    """Print the spec of one point, or the list of all for None."""
+    points = opened.study.points
+    if point is not None and not 0 <= point < len(points):
+        raise SourceError(f"--point {point}: {opened.name} has {len(points)} points, counted from 0")
+    shown = [dump(p.spec) for p in points] if point is None else dump(points[point].spec)
+    print(json.dumps(shown, indent=2, ensure_ascii=False))
+    return 0
+
+
+def validate(files: Sequence[str]) -> int:
+    """Print `ok` or the faults of each file; 2 if one has any."""
+    if not files:
+        raise SourceError("validate: name at least one file that ends in .py or .json")
+    return max([_validated(file) for file in files])
+
+
+def _validated(file: str) -> int:
+    try:
+        if not file.endswith((".py", ".json")):
+            raise SourceError(f"{file}: expected a file that ends in .py or .json")
+        points = open_source(file).study.points
+    except SourceError as error:
+        print(f"stepwell: {error}", file=sys.stderr)
+        return 2
+    print(f"{file}: ok ({_counted(len(points))} of {', '.join(sorted({type(p.spec).__name__ for p in points}))})")
+    return 0
+
+
+def _print_claims(verdicts: Sequence[Verdict]) -> None:
+    from rich.console import Console
+
+    if verdicts:
+        Console().print(claims_table(verdicts))
+
+
+# ---------------------------------------------------------------- the words of explain
+
+
+def _heading(opened: Opened, points: Sequence[Point]) -> str:
+    """How many points of the study these are, and the axes that tell them from the others."""
+    everything = opened.study.points
+    axes = {n: _values(points, n) for n in points[0].axes if len(_values(everything, n)) > len(_values(points, n))}
+    where = ", ".join(f"{name}={' or '.join(values)}" for name, values in axes.items())
+    share = _counted(len(points)) if len(points) == len(everything) else f"{len(points)} of {_counted(len(everything))}"
+    return f"{opened.name}: {share}{' with ' * bool(where)}{where}"
+
+
+def _values(points: Sequence[Point], axis: str) -> list[str]:
+    return list(dict.fromkeys(str(point.axes.get(axis)) for point in points))
+
+
+def _told(prediction: Prediction) -> Iterator[str]:
+    value = prediction.value if prediction.applies else "does not apply"
+    brief = prediction.why if isinstance(value, tuple) else f"{value}: {prediction.why}"  # a list is told in words
+    yield f"  {prediction.name}: {brief}"
+    yield f"    {'conditions' if prediction.applies else 'needs'}: {prediction.conditions}"
+    yield f"    source: arXiv {prediction.citation}{'' if prediction.verified else ' (from memory, unverified)'}"
+
+
+def _counted(n: int) -> str:
+    return f"{n} point{'s' * (n != 1)}"

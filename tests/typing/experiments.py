@@ -1,0 +1,59 @@
+"""Experiments: what DESIGN writes is accepted, what does not fit is refused."""
+
+from dsl import *
+
+
+def staircase(depth: int, lr: float, seed: int) -> Training:
+    x = bits(40)
+    return Training(
+        task=Labelled(Hypercube(40), total(prod(x[:k]) for k in range(1, depth + 1))),
+        model=TwoLayer(width=256, activation=Relu(), scaling=MeanField()),
+        loss=SquaredLoss(),
+        protocol=Descent(steps=20_000, draw=Fresh(64), by=Sgd(lr=lr)),
+        measure=(TestLoss(Fresh(10_000)) @ every(100), Coefficients(prefixes(x, depth), Fresh(10_000)) @ log_spaced(60)),
+        seed=seed)
+
+
+study = Study("my-staircase", grid(staircase, depth=(2, 4), lr=(0.05, 0.1), seed=range(16)))
+
+x = bits(3)
+ON_CUBE = Labelled(Hypercube(3), x[0])
+MLP = Mlp((4,), activation=Relu())
+DESCENT = Descent(3, Fresh(2), by=Adam(lr=Cosine(1.0)))
+WEIGHTS = (Weights() @ at_end(),)
+
+first = Training(task=ON_CUBE, model=MLP, loss=SquaredLoss(), protocol=DESCENT, measure=WEIGHTS, seed=0)
+Training(task=ON_CUBE, model=Mlp((4,), activation=Tanh()), loss=SquaredLoss() + L2(1e-3), protocol=DESCENT,
+         measure=(), seed=0)
+Training(task=Sample(ON_CUBE, n=5), model=Trained(first), loss=0.5 * LogisticLoss(), protocol=DESCENT,
+         measure=(), seed=0)
+Training(task=Seeded(Sample(ON_CUBE, n=5), seed=3), model=Trained(first, at=-1), loss=SquaredLoss(), protocol=DESCENT,
+         measure=(TestLoss(Exact(), on=ON_CUBE) @ at(0, 1),), seed=0, precision="float64")
+Analysis(of=(Hypercube(3), Result(first, "Weights")), measure=())
+
+
+class Digits(Task[Reals, Classes]):
+    """Images of digits."""
+
+
+class OnBits(Model[Bits, Real]):
+    """A model that reads bits alone."""
+
+
+class CrossEntropy(Loss[Classes]):
+    """The logarithmic loss."""
+
+
+GAUSSIAN = Labelled(Gaussian(3), reals(3)[0])
+
+# fmt: off
+Training(task=GAUSSIAN, model=OnBits(), loss=SquaredLoss(), protocol=DESCENT, measure=(), seed=0)  # expect: "Bits"
+Training(task=ON_CUBE, model=OnBits(), loss=SquaredLoss(), protocol=DESCENT, measure=(), seed=0)
+Training(task=ON_CUBE, model=MLP, loss=CrossEntropy(), protocol=DESCENT, measure=(), seed=0)  # expect: "Classes"
+Training(task=Digits(), model=MLP, loss=CrossEntropy(), protocol=DESCENT, measure=(), seed=0)
+Training(task=Digits(), model=MLP, loss=SquaredLoss(), protocol=DESCENT, measure=(), seed=0)  # expect: "Reals"
+Training(task=ON_CUBE, model=MLP, loss=L2(1.0), protocol=DESCENT, measure=(), seed=0)  # expect: "Loss
+Training(task=Hypercube(3), model=MLP, loss=SquaredLoss(), protocol=DESCENT, measure=(), seed=0)  # expect: "Task
+Training(task=ON_CUBE, model=MLP, loss=SquaredLoss(), protocol=DESCENT, measure=TestLoss(Exact()), seed=0)  # expect: "tuple
+Training(task=ON_CUBE, model=MLP, loss=SquaredLoss(), protocol=DESCENT, measure=(), seed=0, precision="bfloat16")  # expect: "bfloat16"
+Trained(ON_CUBE)  # expect: "Training

@@ -1,0 +1,57 @@
+"""Domains: laws give inputs, targets and models take them, outputs meet the loss."""
+
+from typing import assert_type, reveal_type
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from dsl import *
+
+
+class Majority(Target[Bits, Real]):
+    """sign(sum_i x_i), ties to -1."""
+
+    d: int
+
+    def __call__(self, x: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
+        return jnp.where(jnp.sum(x, axis=-1) > 0, 1.0, -1.0)
+
+
+class Digit(Target[Reals, Classes]):
+    """A class."""
+
+    def __call__(self, x: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
+        return x[..., 0]
+
+
+x, z = bits(3), reals(3)
+
+# accepted
+Labelled(Hypercube(3), x[0])
+Labelled(Hypercube(3), Majority(3))
+Labelled(Hypercube(3), z[0] * z[1])
+Labelled(Hypercube(3), he(2, z[0]) * z[1])
+Labelled(Gaussian(3), he(2, z[0]) * z[1])
+Labelled(Hypercube(3), Majority(3) * x[0] + 0.5 * Majority(3) - 1.0)
+Sample(Labelled(Hypercube(3), x[0]), n=10)
+Labelled(Sample(Hypercube(3), n=10), Seeded(Majority(3), seed=1))
+assert_type(x[0] + 0.5 * prod(x[:3]), Target[Bits, Real])
+assert_type(total(prod(x[:k]) for k in range(1, 3)), Target[Bits, Real])
+assert_type(1.0 - x[0] / 2, Target[Bits, Real])
+assert_type(z[0] * z[1], Target[Reals, Real])
+reveal_type(x[0] + 0.5 * prod(x[:3]))  # expect: information "Target[Bits, Real]"
+
+# refused
+Labelled(Gaussian(3), x[0])  # expect: "Reals" is not assignable to "Bits"
+Labelled(Gaussian(3), Majority(3))  # expect: Bits
+Labelled(Gaussian(3), Seeded(Majority(3), seed=1))  # expect: Bits
+Labelled(Sample(Gaussian(3), n=5), Majority(3))  # expect: Bits
+Labelled(Gaussian(3), 0.5 * prod(x[:2]) + 1.0)  # expect: Bits
+Labelled(Hypercube(3), Hypercube(3))  # expect: Target
+Digit() + x[0]  # expect: "Classes"
+TwoLayer(width=3, activation=Relu(), scaling=Relu())  # expect: "Scaling"
+Hypercube("3")  # expect: "int"
+Hypercube(3).d = 4  # expect: frozen
+Hypercube(3, dim=4)  # expect: No parameter named "dim"
+Sgd(lr="0.1")  # expect: "float"
+SquaredLoss() @ every(3)  # expect: "@"
