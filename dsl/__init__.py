@@ -22,6 +22,8 @@ from dsl.draws import Exact as Exact
 from dsl.draws import Fresh as Fresh
 from dsl.draws import Shuffled as Shuffled
 from dsl.experiments import Experiment as Experiment
+from dsl.explain import Prediction as Prediction
+from dsl.explain import explain as explain
 from dsl.faults import Fault as Fault
 from dsl.faults import SpecError as SpecError
 from dsl.fields import Count as Count

@@ -33,7 +33,7 @@ class Prediction:
         applies: whether the spec meets the conditions.
         why: how the value comes about, or why the theory does not apply.
         conditions: what the spec must be for the theory to apply.
-        citation: the arXiv number of the source.
+        citation: the arXiv number of the source, or `by definition`.
         verified: False while the source was quoted from memory.
     """
 
@@ -135,7 +135,7 @@ def _kept(weights: Mapping[tuple[tuple[int, int], ...], float], written: Any) ->
 
 def support_rule(spec: Spec) -> Prediction | None:
     """The terms of the target in the basis of its law."""
-    return _about(spec, "support", "2302.11055", lambda s: (tuple(_key(t, s) for t in s.terms), _counted(s)), True)
+    return _about(spec, "support", "by definition", lambda s: (tuple(_key(t, s) for t in s.terms), _counted(s)), True)
 
 
 def staircase_rule(spec: Spec) -> Prediction | None:

@@ -1,6 +1,5 @@
 """The engine: groups of experiments, run as waves, and their records."""
 
-import math
 import platform
 import statistics
 import time
@@ -142,7 +141,7 @@ def _run_wave(
     )
     clock = _Clock()
     with clock:
-        traces = wave.run(lambda step: tell({"event": "step", "step": step, "points": len(points)}))
+        traces = wave.run(lambda n: tell({"event": "steps", "n": n * len(points)}))
     for point, trace in zip(points, traces, strict=True):
         about = _environment(point, place.lanes, clock, {"devices": place.devices, "blocks": place.blocks})
         _commit(point, program, trace, about, store, tell)
@@ -156,7 +155,7 @@ def _run_untraced(
         clock = _Clock()
         with clock:
             trace = run_on_host(program, program.knobs(point), {**outside.results(point, store), **shared})
-        tell({"event": "step", "step": point.last, "points": 1})
+        tell({"event": "steps", "n": point.last})
         _commit(point, program, trace, _environment(point, 1, clock, {}), store, tell)
     store.compact([digest(point) for point in points if store.status(digest(point)) is not None])
 
@@ -212,7 +211,3 @@ def _commit_blocked(point: Experiment, blocker: str, store: Store, tell: Tell) -
         store.commit(PointRecord(digest(point), dump(point), {"numerics": {}}, Rows.of([]), {}, status))
     tell({"event": "blocked", "point": digest(point), "steps": point.last, "status": status})
 
-
-def megabytes(bytes_: int) -> str:
-    """Memory as a reader wants it."""
-    return f"{max(1, math.ceil(bytes_ / 2**20))} MiB"

@@ -28,7 +28,7 @@ INK, FAINT = "#20242b", "#d9dce1"
 COLOURS = ("#1f6fb4", "#d1542f", "#2e8b63", "#8e5bb0", "#b8860b", "#3a9bb3", "#c2558d", "#6b7280")
 SEQUENCE = ("#3566b8", "#1e93a8", "#3aa06a", "#a99a25", "#d97b2b", "#c8423f")  # middle lightness: for white and black
 VARIABLES = {INK: "ink", "#000000": "ink", FAINT: "faint"} | {c: f"c{i}" for i, c in enumerate(COLOURS)}
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "figure.figsize": (7.2, 3.7),
     "figure.constrained_layout.use": True,
     "figure.facecolor": "none",
@@ -53,7 +53,6 @@ STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "stepwell",
     "pdf.fonttype": 42,  # TrueType: journals refuse Type 3
-    "date.epoch": "1970-01-01T00:00:00",
 } | dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
 
 
@@ -65,7 +64,8 @@ def house_style() -> Iterator[None]:
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE | {"axes.prop_cycle": cycler(color=COLOURS)})
+        matplotlib.rcParams.update(STYLE)
+        matplotlib.rcParams["axes.prop_cycle"] = cycler(color=COLOURS)
         yield
 
 
@@ -199,4 +199,4 @@ def _dress(axes: "Axes", name: str, **legend: Any) -> None:
     axes.margins(x=0.01)
     axes.xaxis.set_major_formatter("{x:,.0f}")
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(**legend)
+        axes.legend(alignment="left", **legend)

@@ -59,25 +59,23 @@ def open_source(source: str, scale: str | None = None, overrides: Sequence[str] 
     """
     if scale is not None and scale not in SCALES:
         raise SourceError(f"scale {scale!r}: expected one of {', '.join(SCALES)}")
-    kind = Path(source).suffix
-    if kind not in (".py", ".json"):
-        return _finished(Opened(_shipped(source, scale), "", source, scale, tuple(overrides)))
-    file = Path(source).absolute()
-    content = _content(source, file)
-    study = _from_python(file, content, scale) if kind == ".py" else _from_json(file, content, scale)
-    sha256 = hashlib.sha256(content).hexdigest()
-    return _finished(Opened(study, "", source, scale, tuple(overrides), file, sha256))
+    file = Path(source).absolute() if Path(source).suffix in (".py", ".json") else None
+    content = b"" if file is None else _content(source, file)
+    study = _shipped(source, scale) if file is None else _in_file(file, content, scale)
+    _check(source, study)
+    sha256 = None if file is None else hashlib.sha256(content).hexdigest()
+    return Opened(_overridden(study, overrides), study.name, source, scale, tuple(overrides), file, sha256)
 
 
-def _finished(opened: Opened) -> Opened:
-    """Check what the source gave, and lay the overrides over it."""
-    where, study = opened.source, opened.study
-    _check(where, study)
+def _in_file(file: Path, content: bytes, scale: str | None) -> Any:
+    return (_from_python if file.suffix == ".py" else _from_json)(file, content, scale)
+
+
+def _overridden(study: Study, overrides: Sequence[str]) -> Study:
     try:
-        changed = override_study(study, opened.overrides) if opened.overrides else study
+        return override_study(study, overrides) if overrides else study
     except OverrideError as error:
-        raise SourceError(f"--set {error}") from None
-    return Opened(changed, study.name, where, opened.scale, opened.overrides, opened.file, opened.sha256)
+        raise SourceError(f"--set: {error}") from None
 
 
 def _check(where: str, study: Any) -> None:

@@ -67,7 +67,7 @@ class Wave:
         return Points(place(live), place(stack(self.knobs)), place(stack(self.inputs)), dict(self.shared))
 
     def run(self, tell: Callable[[int], None]) -> list[Trace]:
-        """Run to the last step; `tell` hears of every step that was reached."""
+        """Run to the last step; `tell` hears how many steps each point has made since it last heard."""
         program, points = self.mapped.program, self.points()
         constants = self.mapped.constants(points)
         state, now = self.mapped.init(points, constants), 0
@@ -77,7 +77,7 @@ class Wave:
             for n in _chunks(step - now, self.chunk):
                 state, now = self.mapped.advance(points, constants, state, n), now + n
                 self._fetch(pending, traces, began, keep=1)
-                tell(now)
+                tell(n)
             pending.append((step, self.mapped.observe(points, constants, state, due)))
             if all(trace.diverged is not None for trace in traces):
                 break

@@ -76,6 +76,7 @@ class _OnDevices(_OnRecords):
     """Take such records as they are."""
 
     def options(self) -> "RunOptions":
+        """How the study is run, devices included."""
         from runs.options import RunOptions
 
         return RunOptions(self.records, self.mapper, self.devices, self.rerun, self.accept, self.data)
@@ -86,6 +87,7 @@ class List:
     """List the shipped studies."""
 
     def __call__(self) -> int:
+        """Carry it out; the exit status."""
         from runs.shipped import descriptions
 
         found = descriptions()
@@ -100,6 +102,7 @@ class Explain(_OnSource):
     """Say what theory predicts, before anything runs."""
 
     def __call__(self) -> int:
+        """Carry it out; the exit status."""
         return _verbs().explain(self.opened())
 
 
@@ -108,6 +111,7 @@ class Plan(_OnDevices):
     """Show programs, points, steps, memory and devices, before anything runs."""
 
     def __call__(self) -> int:
+        """Carry it out; the exit status."""
         return _verbs().plan(self.opened(), self.options())
 
 
@@ -116,6 +120,7 @@ class Run(_OnDevices):
     """Run a study, or carry on with it, then grade its claims and write its report."""
 
     def __call__(self) -> int:
+        """Carry it out; the exit status."""
         return _verbs().run(self.opened(), self.options())
 
 
@@ -124,6 +129,7 @@ class Report(_OnRecords):
     """Grade the claims of a study on the records there are, and write its report."""
 
     def __call__(self) -> int:
+        """Carry it out; the exit status."""
         return _verbs().report(self.opened(), self.options())
 
 
@@ -137,6 +143,7 @@ class Show(_OnSource):
     """Print the list of all points."""
 
     def __call__(self) -> int:
+        """Carry it out; the exit status."""
         return _verbs().show(self.opened(), None if self.all else self.point)
 
 
@@ -148,6 +155,7 @@ class Validate:
     """The files."""
 
     def __call__(self) -> int:
+        """Carry it out; the exit status."""
         return _verbs().validate(self.files)
 
 
@@ -165,7 +173,7 @@ def answer(arguments: Sequence[str]) -> int:
         return _version()
     description = "Write a theory of learning down once, then put it to the test. `--version` prints the version."
     config = (tyro.conf.FlagCreatePairsOff, tyro.conf.CascadeSubcommandArgs, DisallowNone)
-    verb: Verb = tyro.cli(Verb, prog="stepwell", description=description, args=arguments, config=config)  # type: ignore[arg-type]  # a union is a form for a type
+    verb: Verb = tyro.cli(Verb, prog="stepwell", description=description, args=arguments, config=config)
     try:
         return _guarded(verb)
     except KeyboardInterrupt:

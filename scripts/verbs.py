@@ -20,8 +20,7 @@ def explain(opened: Opened) -> int:
         groups[predictions(point.spec)].append(point)
     for found, points in groups.items():
         print(_heading(opened, points))
-        for prediction in found:
-            print("\n".join(_told(prediction)))
+        print("\n".join(_told(found)))
     return 0
 
 
@@ -109,12 +108,20 @@ def _values(points: Sequence[Point], axis: str) -> list[str]:
     return list(dict.fromkeys(str(point.axes.get(axis)) for point in points))
 
 
-def _told(prediction: Prediction) -> Iterator[str]:
-    value = prediction.value if prediction.applies else "does not apply"
-    brief = prediction.why if isinstance(value, tuple) else f"{value}: {prediction.why}"  # a list is told in words
-    yield f"  {prediction.name}: {brief}"
-    yield f"    {'conditions' if prediction.applies else 'needs'}: {prediction.conditions}"
-    yield f"    source: arXiv {prediction.citation}{'' if prediction.verified else ' (from memory, unverified)'}"
+def _told(found: Sequence[Prediction]) -> Iterator[str]:
+    """The lines on one spec; predictions that do not apply for one reason share a line."""
+    silent = defaultdict[tuple[str, str], list[str]](list)
+    for p in found:
+        if p.applies:
+            # a list is told in words
+            yield f"  {p.name}: {p.why}" if isinstance(p.value, tuple) else f"  {p.name}: {p.value}: {p.why}"
+            yield f"    conditions: {p.conditions}"
+            yield f"    source: {p.citation}{'' if p.verified else ' (from memory, unverified)'}"
+        else:
+            silent[p.why, p.conditions].append(p.name)
+    for (why, conditions), names in silent.items():
+        yield f"  {', '.join(names)}: not known: {why}"
+        yield f"    conditions: {conditions}"
 
 
 def _counted(n: int) -> str:

@@ -42,13 +42,14 @@ def imported(tree: ast.AST) -> Iterator[str]:
             yield from (arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str))
 
 
-def in_git() -> list[str]:
-    """Files that are tracked or would be added."""
+def in_git(*options: str) -> list[str]:
+    """Files that are tracked or would be added, or those that options of `git ls-files` choose."""
     git = ("git", "-C", str(ROOT))
     top = subprocess.run([*git, "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=False)
     if top.returncode or Path(top.stdout.strip()).resolve() != ROOT:
         pytest.skip("not a git checkout")
-    listed = subprocess.check_output([*git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"], text=True)
+    which = options or ("--cached", "--others")
+    listed = subprocess.check_output([*git, "ls-files", "-z", "--exclude-standard", *which], text=True)
     return [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
@@ -69,6 +70,11 @@ def test_an_import_is_found_in_every_form(text: str) -> None:
 
 def test_the_top_level_is_as_agreed() -> None:
     assert {name.split("/")[0] for name in in_git()} == TOP
+
+
+def test_no_source_is_hidden_from_git_and_so_from_the_wheel() -> None:
+    hidden = in_git("--others", "--ignored", "--", *LAYERS, "tests")
+    assert [name for name in hidden if "__pycache__" not in name and ".egg-info" not in name] == []
 
 
 def test_what_is_imported_is_typed() -> None:

@@ -32,28 +32,20 @@ Training(task=Seeded(Sample(ON_CUBE, n=5), seed=3), model=Trained(first, at=-1),
 Analysis(of=(Hypercube(3), Result(first, "Weights")), measure=())
 
 
-class Digits(Task[Reals, Classes]):
-    """Images of digits."""
-
-
-class OnBits(Model[Bits, Real]):
-    """A model that reads bits alone."""
-
-
-class CrossEntropy(Loss[Classes]):
-    """The logarithmic loss."""
-
-
 GAUSSIAN = Labelled(Gaussian(3), reals(3)[0])
 
-# fmt: off
-Training(task=GAUSSIAN, model=OnBits(), loss=SquaredLoss(), protocol=DESCENT, measure=(), seed=0)  # expect: "Bits"
-Training(task=ON_CUBE, model=OnBits(), loss=SquaredLoss(), protocol=DESCENT, measure=(), seed=0)
-Training(task=ON_CUBE, model=MLP, loss=CrossEntropy(), protocol=DESCENT, measure=(), seed=0)  # expect: "Classes"
-Training(task=Digits(), model=MLP, loss=CrossEntropy(), protocol=DESCENT, measure=(), seed=0)
-Training(task=Digits(), model=MLP, loss=SquaredLoss(), protocol=DESCENT, measure=(), seed=0)  # expect: "Reals"
-Training(task=ON_CUBE, model=MLP, loss=L2(1.0), protocol=DESCENT, measure=(), seed=0)  # expect: "Loss
-Training(task=Hypercube(3), model=MLP, loss=SquaredLoss(), protocol=DESCENT, measure=(), seed=0)  # expect: "Task
-Training(task=ON_CUBE, model=MLP, loss=SquaredLoss(), protocol=DESCENT, measure=TestLoss(Exact()), seed=0)  # expect: "tuple
-Training(task=ON_CUBE, model=MLP, loss=SquaredLoss(), protocol=DESCENT, measure=(), seed=0, precision="bfloat16")  # expect: "bfloat16"
-Trained(ON_CUBE)  # expect: "Training
+
+def refused(on_bits: Model[Bits, Real], digits: Task[Reals, Classes], entropy: Loss[Classes]) -> None:
+    squared, none = SquaredLoss(), ()
+    # accepted
+    Training(task=ON_CUBE, model=on_bits, loss=squared, protocol=DESCENT, measure=none, seed=0)
+    Training(task=digits, model=MLP, loss=entropy, protocol=DESCENT, measure=none, seed=0)
+    # refused
+    Training(task=GAUSSIAN, model=on_bits, loss=squared, protocol=DESCENT, measure=none, seed=0)  # expect: "Reals" is not assignable to "Bits"
+    Training(task=ON_CUBE, model=MLP, loss=entropy, protocol=DESCENT, measure=none, seed=0)  # expect: "Classes"
+    Training(task=digits, model=MLP, loss=squared, protocol=DESCENT, measure=none, seed=0)  # expect: "Classes" is not assignable to "Reals"
+    Training(task=ON_CUBE, model=MLP, loss=L2(1.0), protocol=DESCENT, measure=none, seed=0)  # expect: "L2" is not assignable to "Loss
+    Training(task=Hypercube(3), model=MLP, loss=squared, protocol=DESCENT, measure=none, seed=0)  # expect: "Hypercube" is not assignable to "Task
+    Training(task=ON_CUBE, model=MLP, loss=squared, protocol=DESCENT, measure=TestLoss(Exact()), seed=0)  # expect: "TestLoss" is not assignable to "tuple
+    Training(task=ON_CUBE, model=MLP, loss=squared, protocol=DESCENT, measure=(), seed=0, precision="bfloat16")  # expect: "bfloat16"
+    Trained(ON_CUBE)  # expect: is not assignable to "Training

@@ -39,19 +39,19 @@ assert_type(x[0] + 0.5 * prod(x[:3]), Target[Bits, Real])
 assert_type(total(prod(x[:k]) for k in range(1, 3)), Target[Bits, Real])
 assert_type(1.0 - x[0] / 2, Target[Bits, Real])
 assert_type(z[0] * z[1], Target[Reals, Real])
-reveal_type(x[0] + 0.5 * prod(x[:3]))  # expect: information "Target[Bits, Real]"
+reveal_type(x[0] + 0.5 * prod(x[:3]))  # expect: "Target[Bits, Real]"
 
 # refused
 Labelled(Gaussian(3), x[0])  # expect: "Reals" is not assignable to "Bits"
-Labelled(Gaussian(3), Majority(3))  # expect: Bits
-Labelled(Gaussian(3), Seeded(Majority(3), seed=1))  # expect: Bits
-Labelled(Sample(Gaussian(3), n=5), Majority(3))  # expect: Bits
-Labelled(Gaussian(3), 0.5 * prod(x[:2]) + 1.0)  # expect: Bits
-Labelled(Hypercube(3), Hypercube(3))  # expect: Target
-Digit() + x[0]  # expect: "Classes"
-TwoLayer(width=3, activation=Relu(), scaling=Relu())  # expect: "Scaling"
-Hypercube("3")  # expect: "int"
-Hypercube(3).d = 4  # expect: frozen
+Labelled(Gaussian(3), Majority(3))  # expect: "Reals" is not assignable to "Bits"
+Labelled(Gaussian(3), Seeded(Majority(3), seed=1))  # expect: "Reals" is not assignable to "Bits"
+Labelled(Sample(Gaussian(3), n=5), Majority(3))  # expect: "Reals" is not assignable to "Bits"
+Labelled(Gaussian(3), 0.5 * prod(x[:2]) + 1.0)  # expect: "Reals" is not assignable to "Bits"
+Labelled(Hypercube(3), Hypercube(3))  # expect: "Hypercube" is not assignable to "Target
+_ = Digit() + x[0]  # expect: not supported for types "Digit"
+TwoLayer(width=3, activation=Relu(), scaling=Relu())  # expect: "Relu" is not assignable to "Scaling"
+Hypercube("3")  # expect: is not assignable to "int"
+Hypercube(3).d = 4  # expect: read-only
 Hypercube(3, dim=4)  # expect: No parameter named "dim"
-Sgd(lr="0.1")  # expect: "float"
-SquaredLoss() @ every(3)  # expect: "@"
+Sgd(lr="0.1")  # expect: is not assignable to "float
+_ = SquaredLoss() @ every(3)  # expect: Operator "@"

@@ -1,0 +1,240 @@
+"""Running a study: plan here, compute in workers, then tables, claims and the report.
+
+This process, pinned to the CPU, only plans: each precision of a study runs in a worker of its own, which is spawned and
+configured before it imports the user's file.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dsl import dump, explain
+from dsl.identity import digest
+from runs.claims import Verdict, grade_all
+from runs.configure import environment
+from runs.options import RunError, RunOptions
+from runs.plan import Stage, flatten, stages
+from runs.progress import Meter
+from runs.records import Records, entries, table
+from runs.report import write_report
+from runs.sources import Opened
+from runs.table import Table
+
+
+@dataclass
+class Outcome:
+    """What became of a run.
+
+    Attributes:
+        table: everything measured.
+        verdicts: on the study's claims.
+        report: the page.
+        failed: points that have no result.
+        conflicts: what differs between records and this run; empty if nothing does.
+        messages: why points failed.
+    """
+
+    table: Table
+    verdicts: list[Verdict]
+    report: Path
+    failed: int
+    conflicts: str
+    messages: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Heard:
+    """What the workers told."""
+
+    failed: Counter[str] = field(default_factory=Counter)
+    conflicts: Counter[str] = field(default_factory=Counter)
+    messages: list[str] = field(default_factory=list)
+
+
+def run_study(opened: Opened, options: RunOptions) -> Outcome:
+    """Run what is not done of a study, grade its claims, write its page.
+
+    Raises:
+        RunError, RecordsError: with one clear message, before anything has run.
+    """
+    records = Records(options.records)
+    records.prepare()
+    experiments = [point.spec for point in opened.study.points]
+    every = flatten(experiments)
+    heard = _Heard()
+    with Meter(opened.name, sum(max(1, e.last) for e in every.values()), len(every)) as meter:
+        for stage in stages(experiments):
+            for event in _worked(stage, opened, options, "run"):
+                _hear(event, heard, meter)
+    records.write_study(opened.name, entries(opened.study))
+    found = table(opened.study, options.records)
+    verdicts = grade_all(opened.study, found)
+    page = _page(opened, options, found, verdicts)
+    return Outcome(found, verdicts, page, sum(heard.failed.values()), _conflicts(heard), heard.messages)
+
+
+def report_study(opened: Opened, options: RunOptions) -> Path:
+    """Write the page of a study from the records there are."""
+    found = table(opened.study, options.records)
+    return _page(opened, options, found, grade_all(opened.study, found))
+
+
+def _hear(event: dict[str, Any], heard: _Heard, meter: Meter) -> None:
+    match event["event"]:
+        case "steps":
+            meter.advance(event["n"])
+        case "done":
+            meter.finish()
+            if event["status"] != "finished":
+                meter.note(f"point {event['point'][:12]}: {event['status']}")
+        case "skipped":
+            meter.advance(event["steps"])
+            meter.finish()
+        case "conflict":
+            heard.conflicts[event["message"]] += 1
+        case "failed" | "blocked":
+            heard.failed[event.get("status", "failed")] += 1
+        case "error":
+            heard.messages.append(event["message"])
+            meter.note(f"{event['points']} points failed:\n{event['message']}")
+        case "refused":
+            raise RunError(event["message"])
+
+
+def _conflicts(heard: _Heard) -> str:
+    if not heard.conflicts:
+        return ""
+    lines = [f"  {count} points: {what}" for what, count in heard.conflicts.items()]
+    advice = "run them again with --rerun (the old records are kept aside), or take them as they are with --accept"
+    return "\n".join(["finished points were computed differently and were left alone:", *lines, advice])
+
+
+def _page(opened: Opened, options: RunOptions, found: Table, verdicts: Sequence[Verdict]) -> Path:
+    records = Records(options.records)
+    point_digests = [digest(point.spec) for point in opened.study.points]
+    environments = [records.environment(name) for name in point_digests if records.status(name) is not None]
+    predictions = [(_label(point), list(explain(point.spec))) for point in opened.study.points]
+    path = options.records / "reports" / f"{opened.name}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_report(opened.study, found, verdicts, predictions, environments, _command(opened), path)
+
+
+def _label(point: Any) -> str:
+    return ", ".join(f"{name}={value}" for name, value in point.axes.items() if name != "seed") or "the experiment"
+
+
+def _command(opened: Opened) -> str:
+    source = opened.source if opened.file is None else Path(opened.source).name
+    parts = ["stepwell", "run", source]
+    if opened.scale is not None:
+        parts += ["--scale", opened.scale]
+    return " ".join([*parts, *(f"--set {text}" for text in opened.overrides)])
+
+
+# ---------------------------------------------------------------- workers
+
+
+def _worked(stage: Stage, opened: Opened, options: RunOptions, mode: str) -> Iterator[dict[str, Any]]:
+    """The events of a worker that does one stage."""
+    with tempfile.TemporaryDirectory(prefix="stepwell-") as folder:
+        job = Path(folder) / "job.json"
+        job.write_text(json.dumps(_job(stage, opened, options, mode)))
+        with (Path(folder) / "stderr").open("w+") as complaints:
+            yield from _events(_start(job, stage.precision, options, complaints), complaints)
+
+
+def _job(stage: Stage, opened: Opened, options: RunOptions, mode: str) -> dict[str, Any]:
+    experiments = [point for group in stage.groups for point in group.points]
+    numbers = iter(range(len(experiments)))
+    is_code = opened.file is not None and opened.file.suffix == ".py"
+    return {
+        "mode": mode,
+        "precision": stage.precision,
+        "file": str(opened.file) if is_code else None,
+        "sha256": opened.sha256 if is_code else None,
+        "experiments": [dump(experiment) for experiment in experiments],
+        "groups": [[next(numbers) for _ in group.points] for group in stage.groups],
+        "options": {name: str(v) if isinstance(v, Path) else v for name, v in asdict(options).items()},
+    }
+
+
+def _start(job: Path, precision: str, options: RunOptions, complaints: Any) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "runs.worker", str(job)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=complaints,
+        text=True,
+        env={**os.environ, **environment(precision, options.devices)},
+    )
+
+
+def _events(worker: "subprocess.Popen[str]", complaints: Any) -> Iterator[dict[str, Any]]:
+    try:
+        assert worker.stdout is not None  # it is a pipe
+        for line in worker.stdout:
+            yield json.loads(line)
+        worker.wait()
+    finally:
+        if worker.poll() is None:
+            worker.kill()
+            worker.wait()
+    if worker.returncode:
+        complaints.seek(0)
+        said = complaints.read().strip().splitlines()
+        last = "\n".join(said[-20:]) or "it said nothing"
+        raise RunError(f"the worker ended with status {worker.returncode}; finished points are kept:\n{last}")
+
+
+# ---------------------------------------------------------------- the plan
+
+
+def plan_study(opened: Opened, options: RunOptions) -> str:
+    """What a run would do: programs, points, steps, memory, lanes and devices, before anything runs."""
+    experiments = [point.spec for point in opened.study.points]
+    every, found = flatten(experiments), stages(experiments)
+    groups = [(stage, group) for stage in found for group in stage.groups]
+    layouts = [event for stage in found for event in _worked(stage, opened, options, "plan")]
+    for event in layouts:
+        if event["event"] == "refused":
+            raise RunError(event["message"])
+    steps = sum(experiment.last for experiment in every.values())
+    lines = [f"{opened.name}: {len(every)} points, {_counted(len(groups), 'program')}, {steps:,} steps"]
+    if extra := len(every) - len(set(map(digest, experiments))):
+        lines.append(f"  {extra} of the points are experiments that others require")
+    for (_, group), event in zip(groups, layouts, strict=True):
+        lines.append(_planned(group, opened, event))
+    return "\n".join(lines)
+
+
+def _planned(group: Any, opened: Opened, event: dict[str, Any]) -> str:
+    what = _varied(group, opened) or type(group.points[0]).__name__
+    line = f"  {len(group.points)} points x {group.points[0].last:,} steps, {group.precision}: {what}"
+    if "lanes" not in event:
+        return f"{line}\n    {event['devices']} {event['backend']} devices; laid out when its inputs are known"
+    waves = -(-len(group.points) // event["wave"])
+    shape = f"{event['devices']} {event['backend']} devices x {event['blocks']} blocks x {event['lanes']} lanes"
+    return f"{line}\n    {_counted(waves, 'wave')} of {shape}, {-(-event['memory'] // 2**20)} MiB each"
+
+
+def _varied(group: Any, opened: Opened) -> str:
+    """The axes of a group's points: their one value, or how many there are."""
+    members = {digest(point) for point in group.points}
+    axes: dict[str, set[str]] = {}
+    for point in opened.study.points:
+        if digest(point.spec) in members:
+            for name, value in point.axes.items():
+                axes.setdefault(name, set()).add(str(value))
+    show: Callable[[set[str]], str] = lambda values: next(iter(values)) if len(values) == 1 else f"{len(values)} values"
+    return ", ".join(f"{name}={show(values)}" for name, values in axes.items())
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"

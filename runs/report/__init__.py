@@ -1,0 +1,4 @@
+"""The report of a study: one HTML page that needs nothing beside itself."""
+
+from runs.report.page import render as render
+from runs.report.page import write_report as write_report

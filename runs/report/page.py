@@ -1,0 +1,162 @@
+"""The page of a study: what theory says beside what was measured, and all it takes to check it."""
+
+import functools
+import inspect
+import json
+import os
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jax
+import jinja2
+from markupsafe import Markup
+
+from dsl import Point, Study, dump
+from runs.claims import Verdict
+from runs.figures import svg
+from runs.report import shown
+from runs.report.environment import days, surroundings
+from runs.report.expected import expected
+from runs.report.graded import WIDTH, badges, graded
+from runs.report.points import counts, points_grid
+from runs.table import Table
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of the page: its picture, or the error that its function raised."""
+
+    caption: str
+    picture: Markup | None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A structure of specs, shown by the first point that has it."""
+
+    title: str
+    note: str
+    text: str
+
+
+def write_report(
+    study: Study,
+    table: Table,
+    verdicts: Sequence[Verdict],
+    predictions: Sequence[tuple[str, Sequence[Any]]],
+    environments: Sequence[Mapping[str, Any]],
+    command: str,
+    path: Path,
+) -> Path:
+    """Write the report of a study as one HTML file, all of it or nothing.
+
+    Args:
+        study: its name, points and figures.
+        table: its measurements.
+        verdicts: its graded claims.
+        predictions: for each point its label and what `explain` says of it: objects with `name`, `value`, `applies`,
+            `why`, `conditions` and `citation`.
+        environments: the environments of the points; `numerics` is shown, each distinct one once.
+        command: the command line that makes these results again.
+        path: the file.
+
+    Returns:
+        The path.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    page = render(study, table, verdicts, predictions, environments, command)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        draft.write_text(page, "utf-8")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def render(
+    study: Study,
+    table: Table,
+    verdicts: Sequence[Verdict],
+    predictions: Sequence[tuple[str, Sequence[Any]]],
+    environments: Sequence[Mapping[str, Any]],
+    command: str,
+) -> str:
+    """The text of the page; equal input gives equal text."""
+    return _template().render(
+        name=study.name,
+        points=len(study.points),
+        counts=counts(table, len(study.points)),
+        days=days(environments),
+        badges=badges(verdicts),
+        expected=expected(predictions),
+        claims=[graded(verdict) for verdict in verdicts],
+        mark_width=WIDTH,
+        figures=[_drawing(draw, table, i) for i, draw in enumerate(study.figures)],
+        grid=points_grid(table),
+        structures=_structures(study.points),
+        surroundings=surroundings(environments),
+        command=command,
+    )
+
+
+def _template() -> jinja2.Template:
+    source = lambda name: resources.files(__package__ or "runs.report").joinpath(name).read_text("utf-8")
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(source),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"linked": shown.linked, "plural": shown.plural}
+    return environment.get_template("page.html.j2")
+
+
+def _drawing(draw: Callable[[Any, Any], None], table: Table, place: int) -> Drawing:
+    caption = _caption(draw)
+    try:
+        return Drawing(caption, Markup(_embedded(svg(draw, table), place)))  # our own writer, which escapes text
+    except Exception as reason:  # a user's function may raise anything, and the rest of the page stands
+        return Drawing(caption, None, f"{type(reason).__name__}: {reason}")
+
+
+def _caption(draw: Callable[[Any, Any], None]) -> str:
+    while isinstance(draw, functools.partial):
+        draw = draw.func
+    first = (inspect.getdoc(draw) or "").partition("\n")[0]
+    return first or getattr(draw, "__name__", "figure").replace("_", " ")
+
+
+def _embedded(picture: str, place: int) -> str:
+    """An SVG that may stand beside others: identifiers of its own, and the width of the page."""
+    own = lambda tag: re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>f{place}-", tag[0])
+    opening, rest = picture.split(">", 1)
+    opening = re.sub(r'\s(width|height)="[^"]*"', "", opening)
+    return re.sub(r"<[^<>]+>", own, f'{opening} role="img" aria-labelledby="caption-{place}">{rest}')
+
+
+def _structures(points: Sequence[Point]) -> list[Structure]:
+    """One spec for each distinct structure: the others differ from it in knobs and seeds alone."""
+    found: dict[Any, list[Point]] = {}
+    for point in points:
+        found.setdefault(jax.tree_util.tree_structure(point.spec), []).append(point)
+    return [_structure(same) for same in found.values()]
+
+
+def _structure(same: Sequence[Point]) -> Structure:
+    first = same[0]
+    common = {name: value for name, value in first.axes.items() if all(p.axes.get(name) == value for p in same)}
+    title = f"{type(first.spec).__name__} {_axes(common)}".strip() + f" ({shown.plural(len(same), 'point')})"
+    note = f"Shown: {_axes(first.axes) or 'the first point'}; digest {first.spec.digest[:12]}"
+    return Structure(title, note, json.dumps(dump(first.spec), indent=2, ensure_ascii=False))
+
+
+def _axes(axes: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={shown.cell(value, 6)}" for name, value in axes.items())
