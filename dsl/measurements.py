@@ -15,7 +15,7 @@ from dsl.faults import Fault
 from dsl.modules import split, weights_of
 from dsl.sample import law_of
 from dsl.schedules import When
-from dsl.spec import Spec, kind
+from dsl.spec import Spec
 from dsl.targets import Target
 from dsl.tasks import Task
 
@@ -53,10 +53,10 @@ class Observed(Spec):
 
 
 def names(measure: Iterable[Any]) -> tuple[str, ...]:
-    """The name of each measurement: its kind, or its repr where an experiment has two of a kind."""
+    """The name of each measurement: its class, or its repr where an experiment has two of a class."""
     nouns = [m.measurement if isinstance(m, Observed) else m for m in measure]
-    repeated = [kind(m) for m in nouns]
-    return tuple(repr(m) if repeated.count(kind(m)) > 1 else kind(m) for m in nouns)
+    classes = [type(m).__name__ for m in nouns]
+    return tuple(repr(m) if classes.count(c) > 1 else c for m, c in zip(nouns, classes, strict=True))
 
 
 def examples(draw: Draw, experiment: Any, on: Any, key: Key[Array, ""]) -> Batch:

@@ -54,15 +54,17 @@ class Scaling(Spec, abstract=True):
 
 
 class Standard(Scaling):
-    """W and b uniform in +-1/sqrt(fan_in): the default of PyTorch's linear layers."""
+    """W and b uniform in +-gain/sqrt(fan_in): with gain 1 the default of PyTorch's linear layers."""
+
+    gain: float = 1.0
 
     def weight(self, key: Key[Array, ""], fan_out: int, fan_in: int, role: Role) -> Float[Array, "out in"]:
-        """U(-1/sqrt(fan_in), 1/sqrt(fan_in)), shape (fan_out, fan_in)."""
-        return layers.uniform_fan_in(key, (fan_out, fan_in), fan_in)
+        """gain * U(-1/sqrt(fan_in), 1/sqrt(fan_in)), shape (fan_out, fan_in)."""
+        return self.gain * layers.uniform_fan_in(key, (fan_out, fan_in), fan_in)
 
     def bias(self, key: Key[Array, ""], fan_out: int, fan_in: int, role: Role) -> Float[Array, "out"]:
-        """U(-1/sqrt(fan_in), 1/sqrt(fan_in)), shape (fan_out,)."""
-        return layers.uniform_fan_in(key, (fan_out,), fan_in)
+        """gain * U(-1/sqrt(fan_in), 1/sqrt(fan_in)), shape (fan_out,)."""
+        return self.gain * layers.uniform_fan_in(key, (fan_out,), fan_in)
 
 
 class MeanField(Scaling):

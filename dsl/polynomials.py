@@ -54,16 +54,16 @@ class FourierPolynomial(Additive[Bits]):
 
     def plus(self, other: Additive[Any]) -> Additive[Any]:
         """Coefficients add; a polynomial of reals is restricted to the cube."""
-        return _fourier([*self.terms, *_on_bits(other).terms])
+        return _in_one_form([*self.terms, *_on_bits(other).terms])
 
     def scaled(self, by: float) -> Additive[Any]:
         """Coefficients times a number."""
-        return _fourier(Character(t.on, t.weight * by) for t in self.terms)
+        return _in_one_form(Character(t.on, t.weight * by) for t in self.terms)
 
     def times(self, other: Additive[Any]) -> Additive[Any]:
         """chi_S chi_T is the character of the symmetric difference of S and T."""
         pairs = [(s, t) for s in self.terms for t in _on_bits(other).terms]
-        return _fourier(Character(tuple(sorted({*s.on} ^ {*t.on})), s.weight * t.weight) for s, t in pairs)
+        return _in_one_form(Character(tuple(sorted({*s.on} ^ {*t.on})), s.weight * t.weight) for s, t in pairs)
 
 
 def _fourier(terms: Iterable[Character]) -> FourierPolynomial:
@@ -72,6 +72,12 @@ def _fourier(terms: Iterable[Character]) -> FourierPolynomial:
         weights[term.on] += term.weight
     ordered = sorted((on for on, w in weights.items() if w != 0), key=lambda on: (len(on), on))
     return FourierPolynomial(tuple(Character(on, weights[on]) for on in ordered))
+
+
+def _in_one_form(terms: Iterable[Character]) -> Additive[Any]:
+    """The polynomial of these terms; a constant is one value, whether bits or reals made it."""
+    found = _fourier(terms)
+    return found if any(term.on for term in found.terms) else constant(sum(term.weight for term in found.terms))
 
 
 def bits(d: int) -> tuple[FourierPolynomial, ...]:
@@ -239,7 +245,7 @@ def fourier(target: Polynomial) -> FourierPolynomial:
 
 def _restricted(term: Monomial) -> Character:
     on = tuple(i for i, k in zip(term.on, term.degrees, strict=True) if k % 2)
-    factors = [float(hermite.hermite(k, np.ones(()))) for k in term.degrees] if term.hermite else []
+    factors = [hermite.hermite(k, np.ones(1)).item() for k in term.degrees] if term.hermite else []
     return Character(on, term.weight * math.prod(factors))
 
 

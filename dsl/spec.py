@@ -133,7 +133,7 @@ def _article(name: str) -> str:
 
 def _from_json(bases: tuple[type, ...], value: dict[str, Any]) -> Spec:
     name = value["kind"]
-    if name not in KINDS:
+    if name not in KINDS or inspect.isabstract(KINDS[name]):
         known = {k for base in bases for k in kinds(base)} | {k for k in KINDS if stands_for_noun(KINDS[k])}
         expected = " or ".join(base.__name__ for base in bases)
         problem = f"unknown kind {name!r}, expected {_article(expected)}{faults.nearest(name, known)}"

@@ -1,5 +1,6 @@
 """The engine: groups of experiments, run as waves, and their records."""
 
+import itertools
 import platform
 import statistics
 import time
@@ -58,7 +59,7 @@ def layout(program: Program, knobs: Any, arrays: Mapping[str, Any]) -> Layout:
     cost = estimate(program, knobs, arrays)
     width = lanes(cost, jax.default_backend())
     steps = [0, *(step for step, _ in program.schedule)]
-    gap = statistics.median([b - a for a, b in zip(steps, steps[1:], strict=False) if b > a] or [1])
+    gap = statistics.median([b - a for a, b in itertools.pairwise(steps) if b > a] or [1])
     return Layout(len(jax.devices()), blocks(cost, width, gap), width, cost)
 
 

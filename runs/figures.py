@@ -5,6 +5,7 @@ its house colours as CSS variables with a fallback, so that a page can turn it d
 """
 
 import io
+import math
 import os
 import re
 import secrets
@@ -153,7 +154,7 @@ def _lines(
 ) -> tuple[Int64[np.ndarray, " steps"], Float64[np.ndarray, "points steps size"]]:
     """The values of each point at each step at which any has one, NaN elsewhere; a diverged value is none."""
     _require_repetitions(table, over, where)
-    column = table[name].reshape(len(table), -1)
+    column = table[name].reshape(len(table), math.prod(table[name].shape[1:]))
     if len(table) and column.shape[1] != size:
         raise ValueError(f"{name} has shape {table[name].shape[1:]} in every row; expected {size} components")
     rows = np.flatnonzero(np.isfinite(column).any(axis=1))

@@ -167,7 +167,7 @@ def _job(stage: Stage, opened: Opened, options: RunOptions, mode: str) -> dict[s
 
 def _start(job: Path, precision: str, options: RunOptions, complaints: Any) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "runs.worker", str(job)],
+        [sys.executable, "-P", "-m", "runs.worker", str(job)],  # -P: a file of the working directory hides no module
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=complaints,

@@ -16,6 +16,7 @@ from dsl.spec import KINDS, hints
 
 PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*|\[\d+\])*")
 STEP = re.compile(r"[A-Za-z_]\w*|\d+")
+NO_FIELD = "no such field"
 
 
 class OverrideError(ValueError):
@@ -80,8 +81,8 @@ def _laid_over(drafts: list[Any], setting: Override) -> set[int]:
     """Set a field wherever it exists; the numbers of the drafts that have it."""
     problems = [_assign(d["spec"] if "kind" not in d else d, setting) for d in drafts]
     if problems and all(problems):
-        # the point in which most of the path exists knows best what was meant
-        reached, problem = max((p for p in problems if p), key=lambda p: len(p[0]))
+        # the point in which most of the path exists knows best what was meant, and there one that has fields
+        reached, problem = max((p for p in problems if p), key=lambda p: (len(p[0]), p[1].startswith(NO_FIELD)))
         raise OverrideError(f"{written(reached)}: {problem}")
     return {i for i, problem in enumerate(problems) if not problem}
 
@@ -113,7 +114,7 @@ def _absent(node: Any, step: str | int, last: bool) -> str | None:
         return None
     if isinstance(step, int):
         return "this has fields, not items"
-    return f"no such field{nearest(step, {*node, *known} - {'kind'})}"
+    return f"{NO_FIELD}{nearest(step, {*node, *known} - {'kind'})}"
 
 
 def _no_item(items: list[Any], step: str | int) -> str | None:
@@ -124,7 +125,7 @@ def _no_item(items: list[Any], step: str | int) -> str | None:
 
 def _loaded(point: Point, draft: Any, number: int) -> Point:
     try:
-        return Point(load(draft, Experiment), point.axes)
+        return Point(load(draft, type(point.spec)), point.axes)
     except SpecError as error:
         axes = ", ".join(f"{name}={value}" for name, value in point.axes.items())
         where = f"point {number} ({axes}): " if axes else ""

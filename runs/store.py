@@ -1,7 +1,7 @@
 """Where the results of a run go, and where experiments find what they require."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ import numpy as np
 from runs.numerics import differences
 from runs.options import RunError
 from runs.records import PointRecord, Records
-from runs.table import Rows
+from runs.table import Entry, Rows
 
 
 class Store(Protocol):
@@ -115,6 +115,10 @@ class InMemory:
 
     def compact(self, digests: list[str]) -> None:
         """Nothing to do."""
+
+    def entry(self, entry: Entry) -> Entry:
+        """A point of a study's table, with its status."""
+        return replace(entry, status=self.status(entry.digest) or entry.status)
 
     def arrays(self, digest: str, name: str, step: int) -> dict[str, np.ndarray]:
         """Read from the record."""

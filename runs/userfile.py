@@ -8,6 +8,7 @@ import sysconfig
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
@@ -82,9 +83,11 @@ def module_name(file: Path) -> str:
 def _free(name: str, file: Path) -> bool:
     if name in sys.modules:
         return getattr(sys.modules[name], "__file__", None) == str(file)
-    found = importlib.util.find_spec(name)
+    # The working directory is on the path of some processes only (`python -m`), and one file needs one name in all.
+    elsewhere = [entry for entry in sys.path if Path(entry).absolute() != Path.cwd()]
+    found = PathFinder.find_spec(name, elsewhere)
     # a folder of that name is a namespace package without an origin, and no one's module
-    return found is None or found.origin in (None, str(file))
+    return name not in sys.stdlib_module_names and (found is None or found.origin in (None, str(file)))
 
 
 def _told(error: BaseException, folder: Path) -> str:

@@ -10,6 +10,7 @@ from dsl.explain import Prediction
 from dsl.explain import explain as predictions
 from runs.claims import Verdict, claims_table, grade_all
 from runs.options import RunOptions
+from runs.records import Records, RecordsError, table
 from runs.sources import Opened, SourceError, open_source
 
 
@@ -49,8 +50,10 @@ def run(opened: Opened, options: RunOptions) -> int:
 def report(opened: Opened, options: RunOptions) -> int:
     """Grade the claims on the records there are, and write the page."""
     from runs.launch import report_study
-    from runs.records import table
 
+    records = Records(options.records)
+    if all(records.status(point.spec.digest) is None for point in opened.study.points):
+        raise RecordsError(f"{options.records} has no records of {opened.name}; `stepwell run` makes them")
     _print_claims(grade_all(opened.study, table(opened.study, options.records)))
     print(f"report: {report_study(opened, options)}")
     return 0

@@ -23,8 +23,8 @@ def surroundings(environments: Sequence[Mapping[str, Any]]) -> list[Surroundings
     """The distinct numerics of the points, in the order in which they occur."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for environment in environments:
-        numerics = environment.get("numerics") or {}
-        found.setdefault(json.dumps(numerics, sort_keys=True, default=str), []).append(numerics)
+        if numerics := environment.get("numerics"):  # a point that was blocked has none
+            found.setdefault(json.dumps(numerics, sort_keys=True, default=str), []).append(numerics)
     return [Surroundings(shown.plural(len(same), "point"), tuple(_flat(same[0]))) for same in found.values()]
 
 
@@ -51,8 +51,4 @@ def _flat(value: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]
         if isinstance(item, Mapping):  # the name of a package says enough
             yield from _flat(item, above if name == "versions" else f"{above}{name} ")
         else:
-            yield f"{above}{name}", _text(item)
-
-
-def _text(item: Any) -> str:
-    return ", ".join(map(str, item)) if isinstance(item, list | tuple) else shown.cell(item, 6)
+            yield f"{above}{name}", shown.cell(item, 6)

@@ -22,6 +22,7 @@ class Prediction:
     why: str
     conditions: str
     citation: str
+    verified: bool
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ def expected(predictions: Sequence[tuple[str, Sequence[Any]]]) -> list[Expected]
 
 def _prediction(found: Any) -> Prediction:
     name, value, applies, why, conditions, citation = (getattr(found, field) for field in FIELDS)
-    return Prediction(str(name), shown.cell(value), bool(applies), str(why), str(conditions), str(citation))
+    texts = (str(why), str(conditions), str(citation))
+    return Prediction(str(name), shown.cell(value), bool(applies), *texts, bool(getattr(found, "verified", True)))
 
 
 def _title(labels: Sequence[str]) -> str:

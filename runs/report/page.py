@@ -23,7 +23,7 @@ from runs.report import shown
 from runs.report.environment import days, surroundings
 from runs.report.expected import expected
 from runs.report.graded import WIDTH, badges, graded
-from runs.report.points import counts, points_grid
+from runs.report.points import KINDS, ended, points_grid
 from runs.table import Table
 
 
@@ -73,7 +73,7 @@ def write_report(
     page = render(study, table, verdicts, predictions, environments, command)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        draft.write_text(page, "utf-8")
+        draft.write_text(page, "utf-8", errors="replace")  # text of errors may hold lone surrogates
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
@@ -92,7 +92,8 @@ def render(
     return _template().render(
         name=study.name,
         points=len(study.points),
-        counts=counts(table, len(study.points)),
+        ended=ended(table, len(study.points)),
+        kinds=KINDS,
         days=days(environments),
         badges=badges(verdicts),
         expected=expected(predictions),

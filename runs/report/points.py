@@ -23,6 +23,13 @@ class Grid:
     notes: tuple[str, ...] = ()
 
 
+def ended(table: Table, points: int) -> str:
+    """How the points ended, in words; the last two kinds only where they occur."""
+    found = counts(table, points)
+    texts = [f"{n} {'not run' if kind == 'missing' else kind}" for kind, n in found.items() if n or kind in KINDS[:3]]
+    return ", ".join(texts)
+
+
 def counts(table: Table, points: int) -> dict[str, int]:
     """How many points ended in which way; a point of the study that the table lacks is missing."""
     ends = [str(status).split(" ")[0].rstrip(":") for status in table.points["status"].tolist()]
@@ -45,11 +52,11 @@ def _each(table: Table) -> Grid:
 
 
 def _summary(table: Table) -> Grid:
-    """Median and range over the seeds of each combination of the other axes."""
+    """Median and range over the finished seeds of each combination of the other axes."""
     axes, names = tuple(axis for axis in table.axes if axis != "seed"), _scalars(table)
     groups = list(table.groups(*axes)) if axes else [((), table)]
     rows = [_summary_row(key, group, names) for key, group in groups[:MOST_ROWS]]
-    notes = ["Median [smallest, largest] of the final values over the points of a row."]
+    notes = ["Median [smallest, largest] of the final values over the finished points of a row."]
     if len(groups) > MOST_ROWS:
         notes.append(f"The first {MOST_ROWS} of {len(groups):,} combinations are shown; the records hold all of them.")
     header = (*axes, "finished", *names, "wall time")
@@ -57,11 +64,12 @@ def _summary(table: Table) -> Grid:
 
 
 def _summary_row(key: Sequence[object], group: Table, names: Sequence[str]) -> tuple[str, ...]:
-    total, finished = len(group.points["point"]), counts(group, 0)["finished"]
-    spreads = [_spread(_final(group, name)) for name in names]
-    wall = [value for value in _final(group, "wall_s") if value is not None]
+    done = group.where(status="finished")  # the last value before a divergence is no result
+    part = f"{len(done.points['point'])} of {len(group.points['point'])}"
+    spreads = [_spread(_final(done, name)) for name in names]
+    wall = [value for value in _final(done, "wall_s") if value is not None]
     time = _seconds(float(np.median(wall)) if wall else None)
-    return *(shown.cell(value, 6) for value in key), f"{finished} of {total}", *spreads, time
+    return *(shown.cell(value, 6) for value in key), part, *spreads, time
 
 
 def _unfinished(table: Table) -> list[str]:

@@ -24,10 +24,14 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def cell(value: Any, digits: int = 4) -> str:
-    """A value of any kind: numbers as numbers, nothing as a dash, the rest as its text."""
+    """A value of any kind: numbers as numbers, a truth value as a word, nothing as a dash, the rest as its text."""
     value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if value is None:
         return NOTHING
+    if isinstance(value, list | tuple):
+        return ", ".join(cell(item, digits) for item in value)
     return number(value, digits) if isinstance(value, float) else str(value)
 
 

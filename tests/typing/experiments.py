@@ -47,5 +47,5 @@ def refused(on_bits: Model[Bits, Real], digits: Task[Reals, Classes], entropy: L
     Training(task=ON_CUBE, model=MLP, loss=L2(1.0), protocol=DESCENT, measure=none, seed=0)  # expect: "L2" is not assignable to "Loss
     Training(task=Hypercube(3), model=MLP, loss=squared, protocol=DESCENT, measure=none, seed=0)  # expect: "Hypercube" is not assignable to "Task
     Training(task=ON_CUBE, model=MLP, loss=squared, protocol=DESCENT, measure=TestLoss(Exact()), seed=0)  # expect: "TestLoss" is not assignable to "tuple
-    Training(task=ON_CUBE, model=MLP, loss=squared, protocol=DESCENT, measure=(), seed=0, precision="bfloat16")  # expect: "bfloat16"
+    Training(task=ON_CUBE, model=MLP, loss=squared, protocol=DESCENT, measure=(), seed=0, precision="bfloat16")  # expect: is not assignable to type "Precision"
     Trained(ON_CUBE)  # expect: is not assignable to "Training

@@ -1,0 +1,90 @@
+"""The support of a target: its nonzero terms in the orthogonal basis of the law it is learned on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dsl.domains import inner
+from dsl.laws import Gaussian, Hypercube
+from dsl.polynomials import FourierPolynomial, Polynomial, fourier
+from dsl.spec import Spec
+from dsl.targets import Additive, Scaled, Sum, total
+from dsl.tasks import Labelled
+from dsl.training import Training
+
+ROUNDING = 1e-12
+"""Coefficients below this share of the largest are what rounding left of a cancelled term."""
+
+Term = Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class Support:
+    """The nonzero terms of a target on its law, coordinate -> exponent, without the constant.
+
+    Attributes:
+        terms: all exponents are 1 in the Fourier basis; Hermite degrees in the other one.
+        fourier: whether the basis is that of the cube.
+        conditions: the law and the basis in words.
+    """
+
+    terms: tuple[Term, ...]
+    fourier: bool
+    conditions: str
+
+
+class Unknown(Exception):
+    """A support cannot be given; the message says why."""
+
+
+def target_support(spec: Spec) -> Support:
+    """The support of the target that a training learns, on the law behind any sample.
+
+    Raises:
+        Unknown: with the reason, where it is not known.
+    """
+    return _support(_labelled(spec))
+
+
+def _labelled(spec: Spec) -> Labelled[Any, Any]:
+    if not isinstance(spec, Training):
+        raise Unknown(f"a {type(spec).__name__} has no target to learn; this needs a Training")
+    task = inner(spec.task)
+    if not isinstance(task, Labelled):
+        raise Unknown(f"the task is a {type(task).__name__}, not Labelled(law, target): its target is not known")
+    return task
+
+
+def _support(task: Labelled[Any, Any]) -> Support:
+    law, target = inner(task.x), _polynomial(task.y)
+    if isinstance(law, Hypercube):
+        on_bits = fourier(target) if isinstance(target, Polynomial) else target.scaled(1.0)
+        assert isinstance(on_bits, FourierPolynomial)
+        weights = {tuple((i, 1) for i in term.on): term.weight for term in on_bits.terms}
+        return Support(_kept(weights, target), True, "uniform bits; Fourier basis; the law behind any finite sample")
+    if isinstance(law, Gaussian) and law.scale == 1.0 and isinstance(target, Polynomial):
+        conditions = (
+            "standard Gaussian inputs; Hermite basis in the given coordinates; the law behind any finite sample"
+        )
+        return Support(_kept(target.hermite_terms(), target), False, conditions)
+    if isinstance(law, Gaussian) and law.scale != 1.0:
+        raise Unknown(f"the Hermite basis used here is that of Gaussian(scale=1.0), the law has scale={law.scale}")
+    raise Unknown(f"no orthogonal basis is known for the law {type(law).__name__}")
+
+
+def _polynomial(target: Any) -> Polynomial | FourierPolynomial:
+    """The polynomial that a target is, also when a file writes its terms one by one."""
+    noun = inner(target)
+    if isinstance(noun, Scaled):
+        return _polynomial(noun.target).scaled(noun.weight)  # type: ignore[return-value]  # scaling keeps the class
+    if isinstance(noun, Sum):
+        noun = total(_polynomial(term) for term in noun.terms)
+    if not isinstance(noun, Additive):
+        raise Unknown(f"no sparse expansion of {type(noun).__name__} is known")
+    return noun  # type: ignore[return-value]  # the two polynomials are the only ones
+
+
+def _kept(weights: Mapping[tuple[tuple[int, int], ...], float], written: Any) -> tuple[Term, ...]:
+    sizes = [abs(w) for w in weights.values()] + [abs(term.weight) for term in written.terms]
+    kept = [key for key, weight in weights.items() if key and abs(weight) > ROUNDING * max(sizes)]
+    return tuple(dict(key) for key in sorted(kept, key=lambda key: (sum(k for _, k in key), key)))

@@ -1,0 +1,1 @@
+"""Benchmarks against peers: ratios of interleaved runs, never times alone."""

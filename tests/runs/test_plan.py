@@ -1,0 +1,63 @@
+from dataclasses import replace
+
+import pytest
+
+from dsl import *
+from runs.plan import flatten, grouped, stages
+
+
+def training(width: int = 4, seed: int = 0, lr: float = 0.1, precision="float32", **more) -> Training:
+    x = bits(3)
+    return Training(
+        task=Labelled(Hypercube(3), x[0] + x[0] * x[1]),
+        model=TwoLayer(width, Tanh(), Standard()),
+        loss=SquaredLoss(),
+        protocol=Descent(4, Exact(), by=Sgd(lr)),
+        measure=(TestLoss(Exact()) @ every(2), Weights() @ at_end()),
+        seed=seed,
+        precision=precision,
+        **more,
+    )
+
+
+def after(run: Training, **changes) -> Training:
+    return replace(run, model=Trained(run), **changes)
+
+
+def test_points_that_differ_in_knobs_share_a_group():
+    points = [training(seed=s, lr=lr) for s in range(3) for lr in (0.1, 0.2)] + [training(width=5)]
+    assert [len(group.points) for group in grouped(points)] == [6, 1]
+
+
+def test_groups_do_not_depend_on_what_is_read():
+    first = [training(seed=s) for s in range(2)]
+    second = [after(run) for run in first] + [after(after(first[0]))]
+    assert [len(group.points) for group in grouped(second)] == [3]
+
+
+def test_required_experiments_come_first_and_once():
+    run = training()
+    outer = [after(run), after(run, seed=7)]
+    order = list(flatten(outer).values())
+    assert order == [run, *outer]
+
+
+def test_a_chain_of_self_training_is_flattened_without_recursion_or_repetition():
+    run = training()
+    for _ in range(40):
+        run = after(run)
+    assert len(flatten([run])) == 41
+
+
+def test_one_worker_for_each_change_of_precision():
+    inner = training()
+    wide = after(inner, precision="float64")
+    assert [stage.precision for stage in stages([inner, training(width=5)])] == ["float32"]
+    assert [stage.precision for stage in stages([wide, training(width=5)])] == ["float32", "float64"]
+    assert [len(stage.groups) for stage in stages([wide, training(width=5)])] == [2, 1]
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_a_step_without_weights_is_refused(at):
+    with pytest.raises(SpecError, match="a step at which the run measures Weights"):
+        Trained(training(), at=at)

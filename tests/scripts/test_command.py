@@ -1,0 +1,318 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import dsl
+from runs.claims import Verdict
+from runs.options import RunError, RunOptions
+from runs.records import RecordsError
+from scripts.command import answer, main
+
+ROOT = Path(__file__).parents[2]
+
+STUDY = """
+from dsl import *
+
+class Odd(Target[Bits, Real]):
+    i: int
+
+    def __call__(self, x):
+        return x[..., self.i]
+
+def made(depth: int = 2, seed: int = 0) -> Training:
+    x = bits(6)
+    return Training(
+        task=Labelled(Hypercube(6), total(prefixes(x, depth)) if depth else Odd(1)),
+        model=Mlp((4,), Relu()),
+        loss=SquaredLoss(),
+        protocol=Descent(steps=20, draw=Fresh(2), by=Sgd(0.1)),
+        measure=(TestLoss(Fresh(8)) @ at(0, 20),),
+        seed=seed,
+    )
+
+study = Study("mine", grid(made, depth=(0, 2), seed=range(3)))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _tidy(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    yield
+    for name in [n for n, m in sys.modules.items() if str(tmp_path) in (getattr(m, "__file__", None) or "")]:
+        del sys.modules[name]
+    for name in [n for n in dsl.spec.KINDS if n.startswith("command_study")]:
+        del dsl.spec.KINDS[name]
+
+
+@pytest.fixture
+def study() -> str:
+    Path("command_study.py").write_text(STUDY)
+    return "command_study.py"
+
+
+@pytest.fixture
+def experiment(study, capsys):
+    """The JSON of an experiment, to be spoiled."""
+    assert answer(["show", study, "--point", "5"]) == 0
+    Path(study).unlink()
+    return json.loads(capsys.readouterr().out)
+
+
+def subprocessed(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=env, check=False)
+
+
+def refused(capsys, *arguments: str) -> str:
+    """The one message of a command line that cannot be carried out and leaves nothing behind."""
+    before = sorted(Path.cwd().rglob("*"))
+    assert answer(arguments) == 2
+    out, err = capsys.readouterr()
+    assert sorted(Path.cwd().rglob("*")) == before
+    assert "Traceback" not in err
+    assert not out
+    assert err.startswith("stepwell: ")
+    return err
+
+
+# ---------------------------------------------------------------- bad input
+
+
+def spoiled(data, path, value):
+    *above, last = path
+    node = data
+    for step in above:
+        node = node[step]
+    if isinstance(node, dict) and value is None:
+        node[last + "z"] = node.pop(last)
+    else:
+        node[last] = value
+
+
+BAD = {
+    "unknown kind": (["protocol", "by", "kind"], "Sgdd", "protocol.by: unknown kind 'Sgdd', expected an Optimizer"),
+    "misspelt field": (["protocol", "steps"], None, "protocol.stepsz: no such field (did you mean 'steps'?)"),
+    "wrong type": (["protocol", "steps"], "many", "protocol.steps: expected"),
+    "out of range": (["protocol", "steps"], 0, "protocol.steps: expected greater than or equal to 1, got 0"),
+    "NaN": (["protocol", "by", "lr"], float("nan"), "protocol.by.lr: expected"),
+    "coordinate": (["task", "y", "terms", 1, "on"], [0, 37], "task.y.terms[1].on[1]: 37 is not a coordinate of"),
+    "schedule": (["measure", 0, "when", "at"], [0, 21], "measure[0].when.at[1]: step 21 is beyond the last step, 20"),
+    "underflow": (["protocol", "by", "lr"], 1e-64, "protocol.by.lr: 1e-64 is 0 in float32"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("verb", ["validate", "explain", "run"])
+def test_faults_of_an_experiment(capsys, experiment, name, verb):
+    path, value, message = BAD[name]
+    spoiled(experiment, path, value)
+    Path("a.json").write_text(json.dumps(experiment))
+    assert message in refused(capsys, verb, "a.json")
+
+
+def test_all_faults_are_told_at_once(capsys, experiment):
+    for path, value, _ in (BAD["wrong type"], BAD["unknown kind"]):
+        spoiled(experiment, path, value)
+    Path("a.json").write_text(json.dumps(experiment))
+    err = refused(capsys, "plan", "a.json")
+    assert "2 faults" in err
+    assert "protocol.steps" in err
+    assert "protocol.by" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"kind": "Training", "task": {', "not JSON: "),
+        (b'{"kind": "\xff"}', "not UTF-8 text: byte 10"),
+        (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "nested deeper than 100 levels"),
+    ],
+)
+def test_files_that_are_no_json(capsys, content, message):
+    Path("a.json").write_bytes(content)
+    assert message in refused(capsys, "run", "a.json")
+
+
+def test_a_python_file_that_raises(capsys):
+    Path("command_study.py").write_text("def broken():\n    return 1 / 0\n\nstudy = broken()\n")
+    err = refused(capsys, "run", "command_study.py")
+    assert err.count("  File ") == err.count('command_study.py", line ') == 2
+    assert "return 1 / 0" in err
+    assert err.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_an_unknown_study(capsys):
+    assert "'staircas' (did you mean 'staircase'?); shipped: " in refused(capsys, "run", "staircas")
+
+
+def test_fields_and_points_that_do_not_exist(capsys, study):
+    assert "protocol.step: no such field" in refused(capsys, "plan", study, "--set", "protocol.step=3")
+    assert "6 points, counted from 0" in refused(capsys, "show", study, "--point", "6")
+    assert "6 points, counted from 0" in refused(capsys, "show", study, "--point", "-1")
+    assert "has no scales" in refused(capsys, "show", study, "--scale", "smoke")
+    assert "at least one file" in refused(capsys, "validate")
+    assert "there is no such file" in refused(capsys, "validate", "gone.json")
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["rum", "x"], ["run"], ["run", "x", "--mapper", "map"], ["run", "x", "--sett"]]
+)
+def test_arguments_that_do_not_exist(capsys, arguments):
+    with pytest.raises(SystemExit) as status:
+        answer(arguments)
+    assert status.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- the verbs
+
+
+def test_list_names_the_shipped_studies(capsys):
+    assert answer(["list"]) == 0
+    assert any(line.startswith("staircase  ") and len(line) > 20 for line in capsys.readouterr().out.splitlines())
+
+
+def test_explain_groups_the_points_of_which_it_says_the_same(capsys, study):
+    assert answer(["explain", study]) == 0
+    out = capsys.readouterr().out
+    assert "mine: 3 of 6 points with depth=0" in out
+    assert "mine: 3 of 6 points with depth=2" in out
+    assert out.count("no sparse expansion of Odd is known") == 1
+    assert "leap: 1: found in the order x0 (+1) then x0*x1 (+1)" in out
+    assert "2302.11055 (from memory, unverified)" in out
+
+
+def test_show_prints_what_every_verb_takes(capsys, study):
+    assert answer(["show", study, "--point", "5", "--set", "protocol.steps=50"]) == 0
+    Path("a.json").write_text(capsys.readouterr().out)
+    assert answer(["show", "a.json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown == json.loads(Path("a.json").read_text())
+    assert shown["protocol"]["steps"] == 50
+    assert answer(["show", study, "--all"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 6
+
+
+def test_validate_goes_on_after_a_fault(capsys, study):
+    Path("a.json").write_text("[")
+    assert answer(["validate", "a.json", study, "notes.txt"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "command_study.py: ok (6 points of Training)\n"
+    assert "a.json: " in err
+    assert "notes.txt: expected a file that ends in .py or .json" in err
+    assert answer(["validate", study]) == 0
+
+
+@pytest.fixture
+def launch(monkeypatch):
+    """An engine that only remembers what it was asked."""
+    asked = []
+    claim = dsl.Claim("It is learned", "1234.5678", lambda table: None, dsl.below(1.0))
+    verdicts = [Verdict(claim, "fails", None, None, (0.0, 1.0), "2 against [0, 1]")]
+    outcome = SimpleNamespace(table=None, verdicts=verdicts, report=Path("page.html"), failed=0, conflicts="")
+
+    def noted(result):
+        return lambda opened, options: asked.append((opened, options)) or result
+
+    fake = SimpleNamespace(plan_study=noted("a plan"), run_study=noted(outcome), report_study=noted(Path("page.html")))
+    monkeypatch.setitem(sys.modules, "runs.launch", fake)
+    return SimpleNamespace(asked=asked, outcome=outcome, engine=fake)
+
+
+def test_a_claim_that_fails_is_a_result(capsys, study, launch):
+    assert answer(["run", study, "--records", "r", "--mapper", "pmap", "--devices", "4", "--rerun", "--data", "d"]) == 0
+    opened, options = launch.asked[0]
+    assert opened.name == "mine"
+    assert options == RunOptions(Path("r"), "pmap", 4, rerun=True, data=Path("d"))
+    out = capsys.readouterr().out
+    assert "It is learned" in out
+    assert "fails" in out
+    assert "report: page.html" in out
+
+
+def test_points_that_failed_or_conflict_are_status_1(capsys, study, launch):
+    launch.outcome.failed = 2
+    assert answer(["run", study]) == 1
+    assert "2 " in capsys.readouterr().err
+    launch.outcome.failed, launch.outcome.conflicts = 0, "jax 0.10.1 differs"
+    assert answer(["run", study]) == 1
+    assert "jax 0.10.1 differs" in capsys.readouterr().err
+
+
+def test_plan_and_report(capsys, monkeypatch, study, launch):
+    assert answer(["plan", study, "--devices", "2"]) == 0
+    assert capsys.readouterr().out == "a plan\n"
+    assert "r has no records of mine" in refused(capsys, "report", study, "--records", "r")
+    monkeypatch.setattr("scripts.verbs.Records.status", lambda self, digest: "finished")
+    monkeypatch.setattr("scripts.verbs.table", lambda study, root: None)
+    assert answer(["report", study, "--records", "r"]) == 0
+    assert "report: page.html" in capsys.readouterr().out
+    assert [options for _, options in launch.asked] == [RunOptions(devices=2), RunOptions(records=Path("r"))]
+
+
+@pytest.mark.parametrize("error", [RunError("no device"), RecordsError("no space"), KeyboardInterrupt()])
+def test_errors_of_the_engine_are_one_message(capsys, study, launch, error):
+    def raises(opened, options):
+        raise error
+
+    launch.engine.run_study = raises
+    assert answer(["run", study]) == (130 if isinstance(error, KeyboardInterrupt) else 2)
+    assert capsys.readouterr().err == f"stepwell: {str(error) or 'interrupted'}\n"
+
+
+def test_a_defect_of_ours_keeps_its_traceback(study, launch):
+    launch.engine.run_study = lambda opened, options: [][0]
+    with pytest.raises(IndexError):
+        answer(["run", study])
+
+
+def test_the_console_entry(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["stepwell", "--version"])
+    with pytest.raises(SystemExit) as status:
+        main()
+    assert status.value.code == 0
+    assert capsys.readouterr().out.startswith("stepwell ")
+
+
+# ---------------------------------------------------------------- processes
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"], ["list"]])
+def test_help_does_not_wait_for_jax(arguments):
+    code = f"""
+import sys
+from scripts.command import answer
+try:
+    status = answer({arguments!r})
+except SystemExit as end:
+    status = end.code or 0
+print(sorted({{"jax", "dsl", "matplotlib", "duckdb"}} & set(sys.modules)), file=sys.stderr)
+sys.exit(status)
+"""
+    done = subprocessed("-c", code)
+    assert (done.returncode, done.stderr) == (0, "[]\n")
+    assert done.stdout
+
+
+def test_a_process_plans_on_the_cpu_and_ends_with_the_status(experiment):
+    spoiled(experiment, *BAD["coordinate"][:2])
+    Path("a.json").write_text(json.dumps(experiment))
+    done = subprocessed("-m", "scripts.command", "explain", "a.json")
+    assert done.returncode == 2
+    assert done.stderr.startswith("stepwell: a.json: Experiment: task.y.terms[1].on[1]: 37")
+    assert not done.stdout
+    assert [path.name for path in Path.cwd().iterdir()] == ["a.json"]
+
+
+def test_a_closed_pipe_is_no_traceback(study):
+    done = subprocess.run(
+        f"{sys.executable} -m scripts.command show {study} --all | head -1",
+        shell=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
+    )  # fmt: skip
+    assert done.stdout == "[\n"
+    assert "Traceback" not in done.stderr
