@@ -56,11 +56,12 @@ def _repeated(measure: Iterable[Any]) -> Iterable[Fault]:
 def _underflows(experiment: Any, precision: str) -> Iterable[Fault]:
     """Knobs that are lost in the experiment's precision."""
     info = np.finfo(precision)
+    tiny, largest = float(info.tiny), float(info.max)  # NumPy would round the knob to the precision before comparing
     for path, noun in walk(experiment):
         if path and isinstance(noun, Composed):
             continue
         for step, value in _numbers(noun):
-            if value != 0.0 and not info.tiny <= abs(value) <= info.max:
+            if value != 0.0 and not tiny <= abs(value) <= largest:
                 fate = "0" if abs(value) < 1.0 else "infinite"
                 yield Fault((*path, *step), f"{value!r} is {fate} in {precision}; set precision='float64' or rescale")
 
@@ -85,7 +86,18 @@ def measurement_faults(experiment: Any) -> Iterable[Fault]:
     for i, item in enumerate(experiment.measure):
         path = ("measure", i, "measurement") if isinstance(item, Observed) else ("measure", i)
         noun: Measurement = item.measurement if isinstance(item, Observed) else item
+        lacking = [name for name in noun.reads if not hasattr(experiment, name)]
+        if lacking:
+            yield Fault(
+                path, f"{type(noun).__name__} reads the {lacking[0]} of an experiment; {_a(experiment)} has none"
+            )
+            continue
         yield from (fault.under(*path) for fault in noun.unfit(experiment))
+
+
+def _a(experiment: Any) -> str:
+    name = type(experiment).__name__
+    return f"an {name}" if name[0] in "AEIOU" else f"a {name}"
 
 
 def schedule(observed: dict[str, Observed], last: int) -> tuple[tuple[int, tuple[str, ...]], ...]:

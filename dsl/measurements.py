@@ -24,9 +24,11 @@ class Measurement(Spec, abstract=True):
     """What to observe; `measurement @ when` says at which steps.
 
     `stores_arrays` is True where the value is a dict of arrays, which go to the point's array file, not to the table.
+    `reads` names the fields that an experiment must have for this to be measured of it.
     """
 
     stores_arrays: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = ()
 
     def constants(self, experiment: Any, key: Key[Array, ""]) -> Any:
         """What is drawn once for all observations, such as a test set; nothing by default."""
@@ -82,6 +84,7 @@ def _law_before_drawing(task: Any) -> Any:
 class TestLoss(Measurement):
     """The mean loss, without penalties, on the law of the task or of `on`."""
 
+    reads: ClassVar[tuple[str, ...]] = ("task", "model", "loss")
     __test__: ClassVar[bool] = False  # pytest would take the class for a test
     draw: Draw
     on: Task[Any, Any] | None = None
@@ -102,6 +105,7 @@ class TestLoss(Measurement):
 class TestError(Measurement):
     """The share of wrong labels: signs for one real output, the largest coordinate for a vector."""
 
+    reads: ClassVar[tuple[str, ...]] = ("task", "model")
     __test__: ClassVar[bool] = False
     draw: Draw
     on: Task[Any, Any] | None = None
@@ -125,6 +129,8 @@ class TestError(Measurement):
 class TrainLoss(Measurement):
     """The mean loss, without penalties, on the training sample (or on the whole law where it is exact)."""
 
+    reads: ClassVar[tuple[str, ...]] = ("task", "model", "loss")
+
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float[Array, ""]:
         """The weighted mean loss on the nodes of the task."""
         return _mean_loss(experiment, state, Exact().batch(experiment.task, key))
@@ -136,6 +142,8 @@ class TrainLoss(Measurement):
 
 class GradientNorm(Measurement):
     """The Euclidean norm of the gradient of the whole objective, penalties included, on the training sample."""
+
+    reads: ClassVar[tuple[str, ...]] = ("task", "model", "loss")
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float[Array, ""]:
         """|grad_w (mean loss + penalties)|, over all weights."""
@@ -152,6 +160,7 @@ class GradientNorm(Measurement):
 class Coefficients(Measurement):
     """E[f(x) b(x)] for each b of the basis, on the law of the task."""
 
+    reads: ClassVar[tuple[str, ...]] = ("task", "model")
     basis: tuple[Target[Any, Real], ...]
     draw: Draw
 
@@ -178,6 +187,7 @@ class Coefficients(Measurement):
 class Weights(Measurement):
     """All trained arrays, by their path in the module: what `Trained` reads."""
 
+    reads: ClassVar[tuple[str, ...]] = ("model",)
     stores_arrays: ClassVar[bool] = True
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> dict[str, Any]:

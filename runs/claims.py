@@ -168,7 +168,7 @@ def _judge_seeds(measured: PerSeed, band: tuple[float, float]) -> tuple[Outcome,
 
 def _seeds_stated(measured: PerSeed, present: np.ndarray, inside: int, band: tuple[float, float]) -> str:
     rate = binomial_interval(inside, len(present))
-    parts = [f"{inside} of {len(present)} seeds in {_range(band)}"]
+    parts = [f"{inside} of {len(present)} seeds {_within(band)}"]
     parts.append(f"success rate 95% exact binomial interval {_range((rate.low, rate.high))}")
     if len(present) >= FEWEST_FOR_BOOTSTRAP:
         parts.append(f"median {_stated(median(present))}")
@@ -185,5 +185,14 @@ def _stated(interval: Interval) -> str:
     return f"{interval.estimate:.4g}, {name} {_range((interval.low, interval.high))} (n={interval.n})"
 
 
+def _within(band: tuple[float, float]) -> str:
+    return _range(band) if math.inf in (abs(band[0]), abs(band[1])) else f"in {_range(band)}"
+
+
 def _range(ends: tuple[float, float]) -> str:
-    return f"[{ends[0]:.3g}, {ends[1]:.3g}]"
+    low, high = ends
+    if math.isinf(low) and math.isinf(high):
+        return "any value"
+    if math.isinf(low):
+        return f"at most {high:.3g}"
+    return f"at least {low:.3g}" if math.isinf(high) else f"[{low:.3g}, {high:.3g}]"

@@ -73,7 +73,7 @@ def run_study(opened: Opened, options: RunOptions) -> Outcome:
         for stage in stages(experiments):
             for event in _worked(stage, opened, options, "run"):
                 _hear(event, heard, meter)
-    records.write_study(opened.name, entries(opened.study))
+    records.write_study(opened.index, entries(opened.study))
     found = table(opened.study, options.records)
     verdicts = grade_all(opened.study, found)
     page = _page(opened, options, found, verdicts)
@@ -121,7 +121,7 @@ def _page(opened: Opened, options: RunOptions, found: Table, verdicts: Sequence[
     point_digests = [digest(point.spec) for point in opened.study.points]
     environments = [records.environment(name) for name in point_digests if records.status(name) is not None]
     predictions = [(_label(point), list(explain(point.spec))) for point in opened.study.points]
-    path = options.records / "reports" / f"{opened.name}.html"
+    path = options.records / "reports" / f"{opened.index}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     return write_report(opened.study, found, verdicts, predictions, environments, _command(opened), path)
 
@@ -185,7 +185,7 @@ def _events(worker: "subprocess.Popen[str]", complaints: Any) -> Iterator[dict[s
     finally:
         if worker.poll() is None:
             worker.kill()
-            worker.wait()
+        worker.communicate()  # reaps it and closes the pipe
     if worker.returncode:
         complaints.seek(0)
         said = complaints.read().strip().splitlines()

@@ -43,6 +43,12 @@ class Opened:
     file: Path | None = None
     sha256: str | None = None
 
+    @property
+    def index(self) -> str:
+        """The name of its index and of its page: a scale or overrides that were asked for have their own."""
+        changed = hashlib.sha256("\n".join(self.overrides).encode()).hexdigest()[:8] if self.overrides else None
+        return "-".join(part for part in (self.name, self.scale, changed) if part)
+
 
 def open_source(source: str, scale: str | None = None, overrides: Sequence[str] = ()) -> Opened:
     """Open a study by the name of a shipped one, or by a file ending in .py or .json.

@@ -212,8 +212,8 @@ class Table:
 
     def _require(self, name: str, names: Sequence[str]) -> None:
         if name not in names:
-            near = "".join(f"; did you mean {match}?" for match in get_close_matches(name, names, 1))
-            raise ColumnError(f"the table has no column {name!r}{near} Expected one of {', '.join(names)}".strip())
+            near = "".join(f" (did you mean {match!r}?)" for match in get_close_matches(name, names, 1))
+            raise ColumnError(f"the table has no column {name!r}{near}; expected one of {', '.join(names)}")
 
 
 def plain(value: Any) -> int | float | str | bool | None:

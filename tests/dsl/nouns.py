@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float
 from pydantic import Field
 
-from dsl import Activation, Bits, Count, Fault, Knob, Real, Seed, Spec, Static, Target
+from dsl import Activation, Bits, Count, Fault, Knob, Measurement, Real, Seed, Spec, Static, Target
 
 
 class Majority(Target[Bits, Real]):
@@ -56,6 +57,13 @@ class Nest(Spec):
 
     inside: "Nest | None" = None
     rate: float = 0.0
+
+
+class Size(Measurement):
+    """The squared norm of the arrays that an analysis reads."""
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Any) -> Float[Array, ""]:
+        return optax.tree.norm([noun.arrays for noun in experiment.of], squared=True)
 
 
 def evaluated(text: str, **names: Any) -> Any:

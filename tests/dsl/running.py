@@ -5,13 +5,14 @@ from typing import Any
 
 import jax
 
-from dsl import Experiment, compile
+from dsl import Experiment, Program, compile
 
 
-def run(experiment: Experiment, inputs: Mapping[str, Any] | None = None) -> dict[str, dict[int, Any]]:
-    """Every measurement at every step at which it is due: {name: {step: value}}."""
-    given = inputs or {}
-    program = compile(experiment)
+def run(
+    experiment: Experiment, inputs: Mapping[str, Any] | None = None, by: Program | None = None
+) -> dict[str, dict[int, Any]]:
+    """Every measurement at every step at which it is due: {name: {step: value}}; `by` another point's program."""
+    given, program = inputs or {}, by or compile(experiment)
     jit = jax.jit if program.traced else lambda f, static_argnames=(): f
     knobs = program.knobs(experiment)
     constants = jit(program.constants)(knobs, given)

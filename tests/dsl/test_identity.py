@@ -47,8 +47,8 @@ from dsl import (
 )
 from dsl.identity import walk
 from dsl.polynomials import constant
-from dsl.spec import kinds
-from tests.dsl.nouns import Kitchen, Majority, Nest
+from dsl.spec import kind, kinds
+from tests.dsl.nouns import Kitchen, Majority, Nest, Size
 
 
 def first(model: Any = None, seed: int = 0) -> Training:
@@ -149,9 +149,8 @@ def chain(length: int) -> Training:
 def twice(length: int) -> Analysis:
     """Each analysis reads the one before it twice: a tree of size 2^length, written once each."""
     run: Experiment = first()
-    name = "Weights"
-    for _ in range(length):
-        run = Analysis(of=(Result(run, name), Result(run, name, at=at_end())), measure=(Weights(),))
+    for name in ["Weights"] + [kind(Size)] * (length - 1):
+        run = Analysis(of=(Result(run, name), Result(run, name, at=at_end())), measure=(Size(),))
     return run  # type: ignore[return-value]  # length is positive
 
 

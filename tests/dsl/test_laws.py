@@ -39,7 +39,7 @@ def numbered(size: int) -> Drawn:
 
 
 def visited(draw: Draw, size: int, steps: Any) -> list[list[int]]:
-    return [draw.batch(numbered(size), KEY, step).points.tolist() for step in steps]
+    return jax.jit(jax.vmap(lambda step: draw.batch(numbered(size), KEY, step).points))(jnp.array(steps)).tolist()
 
 
 # ---------------------------------------------------------------- laws
@@ -110,15 +110,15 @@ def test_cyclic_visits_in_order_from_its_start_and_wraps_around() -> None:
 
 @pytest.mark.parametrize(("n", "size"), [(20, 60_000), (50_000, 60_000), (99_991, 100_003), (1, 65_537)])
 def test_cyclic_does_not_overflow(n: int, size: int) -> None:
-    for step in (0, 1, 59_999, 107_375, 2**31 - 1):
-        first = Cyclic(n, start=1).batch(numbered(size), KEY, jnp.int32(step)).points[0]
-        assert int(first) == (step * n + 1) % size
+    steps = [0, 1, 59_999, 107_375, 2**31 - 1]
+    first = jax.jit(jax.vmap(lambda step: Cyclic(n, start=1).batch(numbered(size), KEY, step).points[0]))
+    assert first(jnp.array(steps)).tolist() == [(step * n + 1) % size for step in steps]
 
 
 @pytest.mark.parametrize(("n", "size"), [(2, 6), (2, 7), (5, 5), (1, 4)])
 def test_shuffled_visits_each_example_at_most_once_in_a_pass(n: int, size: int) -> None:
     in_pass = size // n
-    passes = [sum(visited(Shuffled(n), size, range(p * in_pass, (p + 1) * in_pass)), []) for p in range(6)]
+    passes = np.reshape(visited(Shuffled(n), size, range(6 * in_pass)), (6, in_pass * n)).tolist()
     assert all(len(p) == in_pass * n == len(set(p)) for p in passes)
     assert all(0 <= i < size for p in passes for i in p)
     assert len({tuple(p) for p in passes}) > 1  # each pass has an order of its own

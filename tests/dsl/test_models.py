@@ -31,7 +31,7 @@ from dsl.losses import LossSum
 from dsl.modules import in_part, weights_of
 
 TASK = Labelled(Hypercube(30), bits(30)[0])
-INPUTS = np.where(np.random.default_rng(0).random((6, 30)) < 0.5, -1.0, 1.0).astype(np.float32)
+INPUTS = Hypercube(30).sample(root(7), 6)
 
 
 def initial(model: Model[Any, Any], seed: int = 0) -> Any:
@@ -49,7 +49,7 @@ def test_the_resnet_of_the_staircase_paper_by_a_loop() -> None:
     net = initial(ResNet(width=40, depth=4, activation=Relu()))
     layers = [(np.asarray(layer.weight, float), np.asarray(layer.bias, float)) for layer in (*net.hidden, net.readout)]
     assert [w.shape for w, _ in layers] == [(40, 30), (40, 40), (40, 40), (40, 40), (1, 40)]  # "5 layers"
-    for i, x in enumerate(INPUTS):
+    for i, x in enumerate(np.asarray(INPUTS)):
         h = x
         for number, (w, b) in enumerate(layers):
             z = w @ h + b
@@ -57,13 +57,13 @@ def test_the_resnet_of_the_staircase_paper_by_a_loop() -> None:
                 h = np.maximum(z, 0)
             elif number < 4:
                 h = np.maximum(z, 0) + h
-        np.testing.assert_allclose(net(jnp.asarray(INPUTS))[i], z[0], rtol=1e-4)
+        np.testing.assert_allclose(net(INPUTS)[i], z[0], rtol=1e-4)
 
 
 def test_an_mlp_by_a_loop_and_without_biases() -> None:
     net = initial(Mlp((5, 4), Tanh()))
     w, b = [np.asarray(h.weight) for h in net.hidden], [np.asarray(h.bias) for h in net.hidden]
-    hidden = np.tanh(np.tanh(INPUTS @ w[0].T + b[0]) @ w[1].T + b[1])
+    hidden = np.tanh(np.tanh(np.asarray(INPUTS) @ w[0].T + b[0]) @ w[1].T + b[1])
     expected = hidden @ np.asarray(net.readout.weight)[0] + np.asarray(net.readout.bias)
     np.testing.assert_allclose(net(INPUTS), expected, rtol=1e-4)
     assert len(arrays(initial(Mlp((5, 4), Tanh(), bias=False)))) == 3
@@ -74,7 +74,7 @@ def test_two_layers_have_the_factors_of_their_scaling(scaling: Any, factor: floa
     net = initial(TwoLayer(width=64, activation=Tanh(), scaling=scaling))
     assert net.readout.bias is None
     (layer,), readout = net.hidden, np.asarray(net.readout.weight)[0]
-    expected = factor * np.tanh(INPUTS @ np.asarray(layer.weight).T + np.asarray(layer.bias)) @ readout
+    expected = factor * np.tanh(np.asarray(INPUTS) @ np.asarray(layer.weight).T + np.asarray(layer.bias)) @ readout
     np.testing.assert_allclose(net(INPUTS), expected, rtol=1e-4, atol=1e-6)
 
 

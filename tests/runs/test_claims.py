@@ -107,7 +107,7 @@ def test_what_cannot_be_measured_is_undecided():
     table = Table.build([Entry("0" * 64, {"seed": 0}, "finished")], {"0" * 64: rows})
     verdict = grade(Claim(lambda t: per_seed(t, "los", 0), UNIT), table)
     assert verdict.outcome == "undecided"
-    assert "did you mean loss" in verdict.detail
+    assert "did you mean 'loss'" in verdict.detail
     assert verdict.measured is None
     assert grade(Claim(lambda t: per_seed(t, "loss", 0), UNIT), table).outcome == "holds"
     assert grade(Claim(lambda t: per_seed(t, "loss", 0), UNIT), EMPTY).outcome == "undecided"

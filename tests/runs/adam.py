@@ -1,0 +1,43 @@
+"""Prints one digest of all results of a small study with Adam: `python -P -m tests.runs.adam MAPPER`."""
+
+import hashlib
+import sys
+
+from dsl import *
+from runs.execute import execute
+from runs.options import RunOptions
+from runs.plan import stages
+from runs.store import InMemory
+
+X = bits(12)
+
+
+def training(width: int, seed: int) -> Training:
+    return Training(
+        task=Sample(Labelled(Hypercube(12), X[0] + X[0] * X[1]), n=256),
+        model=ResNet(width, 2, Relu()),
+        loss=SquaredLoss(),
+        protocol=Descent(200, Shuffled(16), by=Adam(lr=Cosine(1e-2, warmup=0.1))),
+        measure=(TestLoss(Fresh(100)) @ log_spaced(6), Weights() @ at_end()),
+        seed=seed,
+    )
+
+
+def main(mapper: str) -> None:
+    store = InMemory()
+    # a narrow network runs in lanes, a wide one alone
+    points = [training(width, seed) for width in (4, 160) for seed in range(5)]
+    for stage in stages(points):
+        execute(stage.groups, store, RunOptions(mapper=mapper), lambda event: None)
+    hashed = hashlib.sha256()
+    for name in sorted(store.records):
+        record = store.records[name]
+        hashed.update(record.rows.value.tobytes())
+        for part in sorted(record.arrays):
+            hashed.update(record.arrays[part].tobytes())
+    lanes = sorted({record.environment["numerics"]["lanes"] for record in store.records.values()})
+    print(len(store.records), lanes, hashed.hexdigest())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,105 @@
+"""Whole runs of users' files: plan, workers, records, claims, page."""
+
+import json
+import textwrap
+
+import pytest
+
+from runs.launch import plan_study, run_study
+from runs.options import RunError, RunOptions
+from runs.records import RecordsError
+from runs.sources import open_source
+
+HEAD = """
+import jax.numpy as jnp
+from dsl import *
+from runs import per_seed
+
+ONE = jnp.ones(3)  # an array at import: JAX starts here, so the process must have been configured before
+print("hello from the user's file", ONE.dtype)
+
+
+class Majority(Target[Bits, Real]):
+    d: int
+
+    def __call__(self, x):
+        return jnp.where(jnp.sum(x, axis=-1) > 0, 1.0, -1.0)
+
+
+class WeightType(Measurement):
+    def __call__(self, experiment, state, constants, key):
+        return jnp.array(state.model.readout.weight.dtype.itemsize, float)
+
+
+def training(precision, seed):
+    return Training(
+        task=Labelled(Hypercube(5), Majority(5)), model=TwoLayer(8, Relu(), Standard()), loss=SquaredLoss(),
+        protocol=Descent(20, Exact(), by=Sgd(0.1)), measure=(TestLoss(Exact()) @ every(10), WeightType() @ at_end()),
+        seed=seed, precision=precision)
+"""
+STUDY = """
+def bytes_of(table):
+    return per_seed(table.where(precision="float64"), "WeightType", step="last")
+
+study = Study("mixed", grid(training, precision=("float32", "float64"), seed=range(2)),
+              claims=[Claim("float64 weights have 8 bytes", "IEEE 754", measured=bytes_of, accept=between(8.0, 8.0))])
+"""
+BREAKS = """
+import os
+
+class Kills(Activation):
+    def __call__(self, z):
+        os._exit(7)
+
+study = Study("kills", [training("float32", 0), Training(
+    task=Labelled(Hypercube(5), Majority(5)), model=TwoLayer(8, Kills(), Standard()), loss=SquaredLoss(),
+    protocol=Descent(20, Exact(), by=Sgd(0.1)), measure=(TestLoss(Exact()) @ at_end(),), seed=0)])
+"""
+
+
+@pytest.fixture
+def user_file(tmp_path):
+    def write(name, *parts):
+        path = tmp_path / f"{name}.py"
+        path.write_text("".join(textwrap.dedent(part) for part in parts))
+        return str(path)
+
+    return write
+
+
+def test_a_study_with_both_precisions_runs_in_configured_workers(user_file, tmp_path):
+    opened, options = open_source(user_file("mixed", HEAD, STUDY)), RunOptions(records=tmp_path / "records")
+    plan = plan_study(opened, options)
+    assert plan.splitlines()[0] == "mixed: 4 points, 2 programs, 80 steps"
+    assert "2 points x 20 steps, float64: precision=float64, seed=2 values" in plan
+    outcome = run_study(opened, options)
+    assert outcome.failed == 0
+    assert not outcome.messages
+    assert [v.outcome for v in outcome.verdicts] == ["holds"]
+    last = outcome.table.last()
+    assert set(zip(last["precision"], last["WeightType"], strict=True)) == {("float32", 4.0), ("float64", 8.0)}
+    assert "float64 weights have 8 bytes" in outcome.report.read_text()
+    environments = [json.loads(p.read_text()) for p in tmp_path.glob("records/points/*/environment.json")]
+    assert {e["numerics"]["precision"] for e in environments} == {"float32", "float64"}
+    assert {e["numerics"]["matmul_precision"] for e in environments} == {"highest"}
+    assert all(list(e["numerics"]["foreign"]) == ["mixed.Majority", "mixed.WeightType"] for e in environments)
+
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("records/points/*/STATUS")}
+    again = run_study(opened, options)
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("records/points/*/STATUS")} == before
+    assert len(again.table) == len(outcome.table)
+
+
+def test_a_worker_that_dies_is_told_and_what_was_finished_is_kept(user_file, tmp_path):
+    opened, options = open_source(user_file("kills", HEAD, BREAKS)), RunOptions(records=tmp_path / "records")
+    with pytest.raises(RunError, match="ended with status 7; finished points are kept"):
+        run_study(opened, options)
+    assert [p.read_text() for p in tmp_path.glob("records/points/*/STATUS")] == ["finished"]
+
+
+def test_an_unwritable_records_directory_is_refused_before_anything_runs(user_file, tmp_path):
+    (tmp_path / "records").write_text("a file, not a directory")
+    opened = open_source(user_file("mixed", HEAD, STUDY))
+    with pytest.raises(RecordsError, match="cannot write records in"):
+        run_study(opened, RunOptions(records=tmp_path / "records"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mixed.py", "records"]
