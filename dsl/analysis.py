@@ -7,7 +7,6 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from dsl import keys
 from dsl.experiments import Experiment, Precision, measurement_faults
 from dsl.faults import Fault
 from dsl.fields import Seed
@@ -64,7 +63,7 @@ class AnalysisProgram(Program):
 
     def observe(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, due: tuple[str, ...]) -> dict[str, Any]:
         """The measurements that are due, by name."""
-        experiment, key = self.realised(knobs, inputs, constants)
+        experiment, streams = self.realised(knobs, inputs, constants)
         nouns = self.measurements_in(experiment)
-        of_step = keys.fold(key, "measure")
+        of_step = streams.measure
         return {name: nouns[name](experiment, state, constants["measure"][name], of_step) for name in due}

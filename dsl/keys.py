@@ -1,11 +1,11 @@
 """Keys of randomness: everything comes from an experiment's seed, folded by purpose and by step.
 
-Purposes are names (`init`, `data`, `target`, `noise`, `measure`), so two points that differ in a knob share their data
-and their initialisation, and a run is resumed from its step alone.
+Purposes have names, so two points that differ in a knob share their data and their initialisation, and a run is resumed
+from its step alone.
 """
 
 import zlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jaxtyping import Array, Int, Key
@@ -21,6 +21,32 @@ def root(seed: int | Int[Array, ""]) -> Key[Array, ""]:
     if made_by != "threefry2x32":
         raise ValueError(f"keys of jax_default_prng_impl={made_by!r} are refused; set it to 'threefry2x32'")
     return jax.random.key(seed)
+
+
+class Streams(NamedTuple):
+    """The keys of a run, one for each purpose.
+
+    They are folded once, outside the loop over steps: a fold is a loop of its own, and some microseconds of each step.
+
+    Attributes:
+        init: the initial model, or solver.
+        data: samples, and the examples of each step.
+        target: random targets: teachers, trees.
+        noise: of a protocol's or solver's steps.
+        measure: test sets, and the randomness of measurements.
+    """
+
+    init: Key[Array, ""]
+    data: Key[Array, ""]
+    target: Key[Array, ""]
+    noise: Key[Array, ""]
+    measure: Key[Array, ""]
+
+
+def streams(seed: int | Int[Array, ""]) -> Streams:
+    """The keys of a run with this seed."""
+    key = root(seed)
+    return Streams(*(fold(key, purpose) for purpose in Streams._fields))
 
 
 def fold(key: Key[Array, ""], purpose: str | int | Int[Array, ""]) -> Key[Array, ""]:

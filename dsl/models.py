@@ -59,11 +59,11 @@ class Standard(Scaling):
     gain: float = 1.0
 
     def weight(self, key: Key[Array, ""], fan_out: int, fan_in: int, role: Role) -> Float[Array, "out in"]:
-        """gain * U(-1/sqrt(fan_in), 1/sqrt(fan_in)), shape (fan_out, fan_in)."""
+        """U(-1/sqrt(fan_in), 1/sqrt(fan_in)) times gain, shape (fan_out, fan_in)."""
         return self.gain * layers.uniform_fan_in(key, (fan_out, fan_in), fan_in)
 
     def bias(self, key: Key[Array, ""], fan_out: int, fan_in: int, role: Role) -> Float[Array, "out"]:
-        """gain * U(-1/sqrt(fan_in), 1/sqrt(fan_in)), shape (fan_out,)."""
+        """U(-1/sqrt(fan_in), 1/sqrt(fan_in)) times gain, shape (fan_out,)."""
         return self.gain * layers.uniform_fan_in(key, (fan_out,), fan_in)
 
 

@@ -50,13 +50,12 @@ class Program(abc.ABC):
 
     def constants(self, knobs: Any, inputs: Inputs) -> Any:
         """What is drawn once: samples, teachers, test sets. Rebuilt on resume, never saved."""
-        experiment, key = self.supplied(knobs, inputs), keys.root(knobs.seed)
-        drawn = draws(experiment, key)
+        experiment, streams = self.supplied(knobs, inputs), keys.streams(knobs.seed)
+        drawn = draws(experiment, streams)
         experiment = placed(experiment, drawn)
         prepared = self.prepared(experiment)
         experiment = placed(experiment, prepared)
-        of_measurement = keys.fold(key, "measure")
-        return {"drawn": drawn | prepared, "measure": self._measured_constants(experiment, of_measurement)}
+        return {"drawn": drawn | prepared, "measure": self._measured_constants(experiment, streams.measure)}
 
     def _measured_constants(self, experiment: Any, key: Key[Array, ""]) -> dict[str, Any]:
         nouns = self.measurements_in(experiment)
@@ -66,9 +65,9 @@ class Program(abc.ABC):
         """The experiment with its inputs put where they are read."""
         return placed(knobs, {path: slot.supplied(inputs[path]) for path, slot in _slots(knobs).items()})
 
-    def realised(self, knobs: Any, inputs: Inputs, constants: Any) -> tuple[Any, Key[Array, ""]]:
-        """The experiment as its nouns see it, with nothing random left in it, and the root key of the run."""
-        return placed(self.supplied(knobs, inputs), constants["drawn"]), keys.root(knobs.seed)
+    def realised(self, knobs: Any, inputs: Inputs, constants: Any) -> tuple[Any, keys.Streams]:
+        """The experiment as its nouns see it, with nothing random left in it, and the keys of the run."""
+        return placed(self.supplied(knobs, inputs), constants["drawn"]), keys.streams(knobs.seed)
 
     def prepared(self, experiment: Any) -> dict[str, Any]:
         """Nouns that compute something once for all steps, by path."""

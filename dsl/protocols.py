@@ -8,12 +8,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Int
 
 from dsl import keys
 from dsl.draws import Draw
 from dsl.faults import Fault
 from dsl.fields import Count
+from dsl.keys import Streams
 from dsl.measurements import objective
 from dsl.modules import in_part, split
 from dsl.optimizers import Optimizer
@@ -30,9 +31,9 @@ class TrainingState(eqx.Module):
     memory: Any
 
 
-def initial_model(experiment: Any, key: Key[Array, ""]) -> Any:
-    """The model of an experiment at step 0, from the root key of the run."""
-    return experiment.model.init(keys.fold(key, "init"), experiment.task)
+def initial_model(experiment: Any, streams: Streams) -> Any:
+    """The model of an experiment at step 0."""
+    return experiment.model.init(streams.init, experiment.task)
 
 
 class Protocol(Spec, abstract=True):
@@ -44,12 +45,12 @@ class Protocol(Spec, abstract=True):
         """The number of steps."""
 
     @abc.abstractmethod
-    def init(self, experiment: Any, key: Key[Array, ""]) -> TrainingState:
-        """The state at step 0, from the root key of the run; the model is initialised with the key for `init`."""
+    def init(self, experiment: Any, streams: Streams) -> TrainingState:
+        """The state at step 0, from the keys of the run."""
 
     @abc.abstractmethod
-    def step(self, experiment: Any, state: TrainingState, key: Key[Array, ""]) -> TrainingState:
-        """One step, from the root key of the run."""
+    def step(self, experiment: Any, state: TrainingState, streams: Streams) -> TrainingState:
+        """One step, from the keys of the run."""
 
     def finished(self, experiment: Any, state: TrainingState) -> Any:
         """Whether to stop before the last step; None where that never happens."""
@@ -76,19 +77,19 @@ class Descent(Protocol):
         """The number of steps."""
         return self.steps
 
-    def init(self, experiment: Any, key: Key[Array, ""]) -> TrainingState:
+    def init(self, experiment: Any, streams: Streams) -> TrainingState:
         """The initial model, and the optimizer's state for the weights that move."""
-        model = initial_model(experiment, key)
+        model = initial_model(experiment, streams)
         return TrainingState(jnp.zeros((), jnp.int32), model, self._transformation().init(self._trained(model)[0]))
 
-    def step(self, experiment: Any, state: TrainingState, key: Key[Array, ""]) -> TrainingState:
+    def step(self, experiment: Any, state: TrainingState, streams: Streams) -> TrainingState:
         """One update from the gradient of the objective on one batch, times the model's time scale."""
-        batch = self.draw.batch(experiment.task, keys.fold(key, "data"), state.step)
+        batch = self.draw.batch(experiment.task, streams.data, state.step)
         weights, rest = self._trained(state.model)
         gradient = jax.grad(lambda w: objective(experiment, eqx.combine(w, rest), batch))(weights)
         if experiment.model.time_scale != 1.0:
             gradient = jax.tree.map(lambda g: experiment.model.time_scale * g, gradient)
-        extra = {"key": keys.fold(keys.fold(key, "noise"), state.step), "step": state.step}
+        extra = {"key": keys.fold(streams.noise, state.step), "step": state.step}
         updates, memory = self._transformation().update(gradient, state.memory, weights, **extra)
         model = eqx.combine(optax.apply_updates(weights, updates), rest)
         return TrainingState(state.step + 1, model, memory)

@@ -9,12 +9,11 @@ import abc
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from jaxtyping import Array, Key
-
 from dsl import keys
 from dsl.faults import Path, written
 from dsl.fields import Seed
 from dsl.identity import Composed
+from dsl.keys import Streams
 from dsl.spec import Spec, children, hints, rebuilt
 
 N = TypeVar("N", bound=Spec)
@@ -24,8 +23,8 @@ class Random(Spec, abstract=True):
     """Interface of nouns that hold something to be drawn."""
 
     @abc.abstractmethod
-    def realise(self, key: Key[Array, ""]) -> Any:
-        """What the noun is in the run with this root key: a pytree with its meaning and no randomness left."""
+    def realise(self, streams: Streams) -> Any:
+        """What the noun is in the run with these keys: a pytree with its meaning and no randomness left."""
 
 
 class Combinator(Random, Generic[N], abstract=True):
@@ -40,15 +39,15 @@ class Combinator(Random, Generic[N], abstract=True):
         return getattr(self.__dict__["noun"], name)
 
 
-def realised(noun: Any, key: Key[Array, ""]) -> Any:
-    """The noun with everything random inside it drawn, from the root key of a run."""
+def realised(noun: Any, streams: Streams) -> Any:
+    """The noun with everything random inside it drawn, from the keys of a run."""
     if isinstance(noun, Random):
-        return noun.realise(key)
+        return noun.realise(streams)
     if isinstance(noun, tuple):
-        return tuple(realised(item, key) for item in noun)
+        return tuple(realised(item, streams) for item in noun)
     if not isinstance(noun, Spec) or isinstance(noun, Composed):
         return noun
-    return rebuilt(noun, **{name: realised(getattr(noun, name), key) for name in hints(type(noun))})
+    return rebuilt(noun, **{name: realised(getattr(noun, name), streams) for name in hints(type(noun))})
 
 
 if TYPE_CHECKING:  # a combinator stands for its noun: to a type checker it is a function from the noun to its type
@@ -65,25 +64,25 @@ else:
         noun: N
         seed: Seed
 
-        def realise(self, key: Key[Array, ""]) -> Any:
+        def realise(self, streams: Streams) -> Any:
             """What the noun is under the root key of its own seed."""
-            return realised(self.noun, keys.root(self.seed))
+            return realised(self.noun, keys.streams(self.seed))
 
 
-def draws(spec: Spec, key: Key[Array, ""]) -> dict[str, Any]:
+def draws(spec: Spec, streams: Streams) -> dict[str, Any]:
     """Everything random in a spec, realised, by path; `placed` puts it where it was."""
     found: dict[str, Any] = {}
-    _collect(spec, (), key, found)
+    _collect(spec, (), streams, found)
     return found
 
 
-def _collect(spec: Spec, path: Path, key: Key[Array, ""], found: dict[str, Any]) -> None:
+def _collect(spec: Spec, path: Path, streams: Streams, found: dict[str, Any]) -> None:
     if isinstance(spec, Random):
-        found[written(path)] = spec.realise(key)
+        found[written(path)] = spec.realise(streams)
         return
     for step, child in children(spec):
         if not isinstance(child, Composed):
-            _collect(child, (*path, *step), key, found)
+            _collect(child, (*path, *step), streams, found)
 
 
 S = TypeVar("S", bound=Spec)

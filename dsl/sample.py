@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
-from dsl import keys
 from dsl.faults import Fault
 from dsl.fields import Count
+from dsl.keys import Streams
 from dsl.laws import Distribution, Nodes
 from dsl.realise import Combinator, N, realised
 from dsl.tasks import Task, leading
@@ -99,9 +99,9 @@ else:
             elif not self.replace and self.n > _support(law):
                 yield Fault(("n",), f"expected at most {_support(law)}, the size of the law's support, got {self.n}")
 
-        def realise(self, key: Key[Array, ""]) -> Drawn:
+        def realise(self, streams: Streams) -> Drawn:
             """Draw n examples of the realised law, from the key for `data`."""
-            law, key = realised(self.noun, key), keys.fold(key, "data")
+            law, key = realised(self.noun, streams), streams.data
             if self.replace:
                 return Drawn(law.sample(key, self.n), law)
             points, weights = law.nodes()

@@ -102,16 +102,16 @@ class SolvingProgram(Program):
 
     def init(self, knobs: Any, inputs: Inputs, constants: Any) -> Any:
         """The step and what the solver keeps."""
-        experiment, key = self.realised(knobs, inputs, constants)
-        return {"step": jnp.zeros((), jnp.int32), "kept": experiment.by.init(experiment.problem, key)}
+        experiment, streams = self.realised(knobs, inputs, constants)
+        return {"step": jnp.zeros((), jnp.int32), "kept": experiment.by.init(experiment.problem, streams.init)}
 
     def advance(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, n: Int[Array, ""] | int) -> Any:
         """Up to n steps of the solver, fewer where it has finished; a loop of Python on the host."""
-        experiment, key = self.realised(knobs, inputs, constants)
+        experiment, streams = self.realised(knobs, inputs, constants)
         by, problem, until = experiment.by, experiment.problem, state["step"] + n
 
         def step(state: Any) -> Any:
-            kept = by.step(problem, state["kept"], keys.fold(keys.fold(key, "noise"), state["step"]))
+            kept = by.step(problem, state["kept"], keys.fold(streams.noise, state["step"]))
             return {"step": state["step"] + 1, "kept": kept}
 
         more = lambda state: (state["step"] < until) & _goes_on(by.finished(problem, state["kept"]))
@@ -123,9 +123,9 @@ class SolvingProgram(Program):
 
     def observe(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, due: tuple[str, ...]) -> dict[str, Any]:
         """The measurements that are due, of the answer that the state holds."""
-        experiment, key = self.realised(knobs, inputs, constants)
+        experiment, streams = self.realised(knobs, inputs, constants)
         whole = SolvingState(state["step"], experiment.by.answer(experiment.problem, state["kept"]))
-        of_step = keys.fold(keys.fold(key, "measure"), state["step"])
+        of_step = keys.fold(streams.measure, state["step"])
         nouns = self.measurements_in(experiment)
         return {name: nouns[name](experiment, whole, constants["measure"][name], of_step) for name in due}
 

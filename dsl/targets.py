@@ -5,6 +5,7 @@ that `p + q` and `q + p` are one value with one digest.
 """
 
 import abc
+import functools
 import math
 from collections import defaultdict
 from collections.abc import Iterable
@@ -221,15 +222,9 @@ def _weight_and_unit(polynomial: Any) -> tuple[float, Any]:
 def _times(left: Any, right: Any) -> Any:
     if isinstance(left, Additive) and isinstance(right, Additive):
         return left.times(right)
-    weight, factors, polynomial = 1.0, [], _lifted(1.0)
-    for factor in (*_factors(left), *_factors(right)):
-        if isinstance(factor, Additive):
-            polynomial = polynomial.times(factor)
-        elif isinstance(factor, Scaled):
-            weight *= factor.weight
-            factors.extend(_factors(factor.target))
-        else:
-            factors.append(factor)
+    weight, factors = _factors(Product((left, right)))
+    polynomial = functools.reduce(_times, [f for f in factors if isinstance(f, Additive)], _lifted(1.0))
+    factors = [f for f in factors if not isinstance(f, Additive)]
     more, unit = _weight_and_unit(polynomial)
     weight *= more
     if unit != _lifted(1.0) or not factors:
@@ -238,7 +233,12 @@ def _times(left: Any, right: Any) -> Any:
     return _scaled(weight, ordered[0] if len(ordered) == 1 else Product(ordered))
 
 
-def _factors(target: Any) -> tuple[Any, ...]:
-    if isinstance(target, Scaled) and isinstance(target.target, Product):
-        return (Scaled(target.weight, target.target.factors[0]), *target.target.factors[1:])
-    return target.factors if isinstance(target, Product) else (target,)
+def _factors(target: Any) -> tuple[float, list[Any]]:
+    """A weight and the factors that it multiplies, neither scaled nor products themselves."""
+    if isinstance(target, Scaled):
+        weight, found = _factors(target.target)
+        return target.weight * weight, found
+    if not isinstance(target, Product):
+        return 1.0, [target]
+    parts = [_factors(factor) for factor in target.factors]
+    return math.prod(weight for weight, _ in parts), [factor for _, found in parts for factor in found]

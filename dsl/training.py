@@ -78,16 +78,16 @@ class TrainingProgram(Program):
 
     def init(self, knobs: Any, inputs: Inputs, constants: Any) -> Any:
         """The step, the weights, and the protocol's memory."""
-        experiment, key = self.realised(knobs, inputs, constants)
-        return _packed(experiment.protocol.init(experiment, key))
+        experiment, streams = self.realised(knobs, inputs, constants)
+        return _packed(experiment.protocol.init(experiment, streams))
 
     def advance(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, n: Int[Array, ""] | int) -> Any:
         """Up to n steps of the protocol, fewer where it stops early."""
-        experiment, key = self.realised(knobs, inputs, constants)
-        rest = split(initial_model(experiment, key))[1]  # its weights are not used: they are never computed
+        experiment, streams = self.realised(knobs, inputs, constants)
+        rest = split(initial_model(experiment, streams))[1]  # its weights are not used: they are never computed
 
         def step(state: Any) -> Any:
-            return _packed(experiment.protocol.step(experiment, _unpacked(state, rest), key))
+            return _packed(experiment.protocol.step(experiment, _unpacked(state, rest), streams))
 
         until = jnp.minimum(state["step"] + n, self.last)
         stopped = lambda state: experiment.protocol.finished(experiment, _unpacked(state, rest))
@@ -97,9 +97,9 @@ class TrainingProgram(Program):
 
     def observe(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, due: tuple[str, ...]) -> dict[str, Any]:
         """The measurements that are due, of the whole model."""
-        experiment, key = self.realised(knobs, inputs, constants)
-        whole = _unpacked(state, split(initial_model(experiment, key))[1])
-        of_step = keys.fold(keys.fold(key, "measure"), state["step"])
+        experiment, streams = self.realised(knobs, inputs, constants)
+        whole = _unpacked(state, split(initial_model(experiment, streams))[1])
+        of_step = keys.fold(streams.measure, state["step"])
         nouns = self.measurements_in(experiment)
         return {name: nouns[name](experiment, whole, constants["measure"][name], of_step) for name in due}
 

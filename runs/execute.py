@@ -173,9 +173,9 @@ class _Clock:
         self.wall_s = time.time() - self.began
         jax.monitoring.unregister_event_duration_listener(self._heard)
 
-    def _heard(self, event: str, seconds: float, **_: Any) -> None:
+    def _heard(self, event: str, duration_secs: float, **_: Any) -> None:
         if event == "/jax/core/compile/backend_compile_duration":
-            self.compile_s += seconds
+            self.compile_s += duration_secs
 
 
 def _environment(point: Experiment, width: int, clock: _Clock, extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,9 +190,7 @@ def _environment(point: Experiment, width: int, clock: _Clock, extra: Mapping[st
     }
 
 
-def _commit(
-    point: Experiment, program: Program, trace: Trace, about: dict[str, Any], store: Store, tell: Tell
-) -> None:
+def _commit(point: Experiment, program: Program, trace: Trace, about: dict[str, Any], store: Store, tell: Tell) -> None:
     apart = {name for name, noun in program.measurements.items() if noun.stores_arrays}
     rows = [(t, s, {n: v for n, v in values.items() if n not in apart}) for t, s, values in trace.observations]
     arrays = {
@@ -211,4 +209,3 @@ def _commit_blocked(point: Experiment, blocker: str, store: Store, tell: Tell) -
     if store.status(digest(point)) is None:
         store.commit(PointRecord(digest(point), dump(point), {"numerics": {}}, Rows.of([]), {}, status))
     tell({"event": "blocked", "point": digest(point), "steps": point.last, "status": status})
-

@@ -75,5 +75,3 @@ def signature(arrays: Mapping[str, Arrays]) -> Any:
     return tuple(
         (path, name, value.shape, str(value.dtype)) for path in sorted(arrays) for name, value in arrays[path].items()
     )
-
-

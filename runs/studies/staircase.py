@@ -21,7 +21,9 @@ CITATION = "2108.10573, figure of the main experiment (settings: authors' code)"
 LEARNED = 0.5 / DEPTH**0.5
 
 
-def staircase(depth: int, parity: bool, seed: int, n: int = 60_000, steps: int = 100_000, test: int = 30_000) -> Training:
+def staircase(
+    depth: int, parity: bool, seed: int, n: int = 60_000, steps: int = 100_000, test: int = 30_000
+) -> Training:
     """The staircase of this depth (divided by its norm) or the parity of as many bits, on 30 uniform bits."""
     x = bits(30)
     chain = prefixes(x, depth)
@@ -73,7 +75,9 @@ def parity_coefficients(table: Table, axes: Any) -> None:
 def study(scale: str) -> Study:
     """The main experiment: 8 seeds at the size of the paper; at smoke scale 2 seeds of one hundredth."""
     if scale == "smoke":
-        points = grid(partial(staircase, n=2_000, steps=1_000, test=500), depth=(4,), parity=(False, True), seed=range(2))
+        points = grid(
+            partial(staircase, n=2_000, steps=1_000, test=500), depth=(4,), parity=(False, True), seed=range(2)
+        )
         return Study("staircase", points, figures=(test_error,))
     points = grid(staircase, depth=(DEPTH,), parity=(False, True), seed=range(8))
     return Study("staircase", points, claims(), (test_error, staircase_coefficients, parity_coefficients))
@@ -83,12 +87,34 @@ def claims() -> list[Claim]:
     """What the paper says of the main experiment."""
     at_ = lambda parity, step: partial(loss_at, parity=parity, step=step)
     return [
-        Claim("S_10 is learned: its test error is below 0.10 after 30 000 iterations", CITATION,
-              measured=at_(False, 30_000), accept=below(0.10), verified=False),
-        Claim("S_10 is learned: its test error is below 0.03 at the end", CITATION,
-              measured=at_(False, 100_000), accept=below(0.03), verified=False),
-        Claim("The parity of 10 bits is not learned: its test error stays at 1", CITATION, predicted=1.0,
-              measured=at_(True, 100_000), accept=between(0.97, 1.06), verified=False),
-        Claim("The coefficients of S_10 are learned in the order of their degree: no inversion", CITATION, predicted=0.0,
-              measured=inversions, accept=between(0.0, 0.0), verified=False),
+        Claim(
+            "S_10 is learned: its test error is below 0.10 after 30 000 iterations",
+            CITATION,
+            measured=at_(False, 30_000),
+            accept=below(0.10),
+            verified=False,
+        ),
+        Claim(
+            "S_10 is learned: its test error is below 0.03 at the end",
+            CITATION,
+            measured=at_(False, 100_000),
+            accept=below(0.03),
+            verified=False,
+        ),
+        Claim(
+            "The parity of 10 bits is not learned: its test error stays at 1",
+            CITATION,
+            predicted=1.0,
+            measured=at_(True, 100_000),
+            accept=between(0.97, 1.06),
+            verified=False,
+        ),
+        Claim(
+            "The coefficients of S_10 are learned in the order of their degree: no inversion",
+            CITATION,
+            predicted=0.0,
+            measured=inversions,
+            accept=between(0.0, 0.0),
+            verified=False,
+        ),
     ]

@@ -1,10 +1,12 @@
 """Instances of any noun, from the declared types of its fields alone.
 
 Every field has a list of candidates. A noun is built from the first of each, and every fault moves the field that it
-names to its next candidate, until the noun builds.
+names to its next candidate, until the noun builds; later all of them at random, by a fixed seed.
 """
 
+import dataclasses
 import functools
+import random
 import types
 import typing
 from collections.abc import Iterator
@@ -12,14 +14,17 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from dsl import Measurement, Spec, SpecError
+from dsl import Distribution, Measurement, Spec, SpecError, Target, Task
 from dsl.fields import is_noun
+from dsl.references import Reference, Slot
 from dsl.spec import hints, kinds
+from tests.conformance import stand_ins
 
 TRIES = 400
 DEPTH = 6
+COUNTS = (3, 2, 1, 0, 4)  # integers with bounds come first as what is large enough for the others
 PLAIN: dict[Any, tuple[Any, ...]] = {
-    int: (2, 1, 3, 0, 4),
+    int: (1, 2, 3, 0, 4),
     float: (0.5, 0.25, 1.5, 0.75),
     bool: (False, True),
     type(None): (None,),
@@ -27,10 +32,11 @@ PLAIN: dict[Any, tuple[Any, ...]] = {
 
 
 def ours(interface: type[Spec] = Spec) -> list[type[Spec]]:
-    """The nouns of the language that implement an interface; a user's where it has none of its own."""
+    """The nouns of the language that implement an interface; the stand-ins where it has none of its own."""
     found = kinds(interface)
     own = [noun for name, noun in found.items() if "." not in name]
-    return sorted(own or found.values(), key=lambda noun: (len(hints(noun)), noun.__name__))
+    others = [noun for noun in found.values() if noun.__module__ == stand_ins.__name__]
+    return sorted(own or others, key=lambda n: (issubclass(n, Reference), len(hints(n)), n.__name__))
 
 
 def texts() -> tuple[str, ...]:
@@ -42,7 +48,7 @@ def candidates(hint: Any, depth: int) -> list[Any]:
     """Values of a declared type, the plainest first."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return candidates(arguments[0], depth)
+        return list(COUNTS) if arguments[0] is int else candidates(arguments[0], depth)
     if isinstance(hint, TypeVar):
         return candidates(hint.__bound__, depth)
     if is_noun(hint):
@@ -66,7 +72,8 @@ def nouns(interface: type[Spec], depth: int) -> Iterator[Spec]:
     if interface.__spec_hints__ is not None:
         yield from variants(interface, depth)
         return
-    for noun in ours(interface):
+    usual = [interface] if interface is not Spec else [Distribution, Task, Target]
+    for noun in (noun for base in usual for noun in ours(base) if not issubclass(noun, Slot)):
         first = next(variants(noun, depth), None)
         if first is not None:
             yield first
@@ -78,15 +85,9 @@ def fields(noun: type[Spec], depth: int) -> dict[str, list[Any]]:
     found = {}
     for name, hint in hints(noun).items():
         default = noun.__dataclass_fields__[name].default  # type: ignore[attr-defined]
-        first = [] if default is _missing() or isinstance(default, FieldInfo) else [default]
+        first = [] if default is dataclasses.MISSING or isinstance(default, FieldInfo) else [default]
         found[name] = first + [value for value in candidates(hint, depth - 1) if value not in first]
     return found
-
-
-def _missing() -> Any:
-    import dataclasses
-
-    return dataclasses.MISSING
 
 
 @functools.cache
@@ -95,14 +96,16 @@ def first(noun: type[Spec], depth: int) -> Spec | None:
     values = fields(noun, depth)
     if not all(values.values()):
         return None
-    at = dict.fromkeys(values, 0)
-    for _ in range(TRIES):
+    at, rng = dict.fromkeys(values, 0), random.Random(0)
+    for i in range(TRIES):
         try:
             return noun(**{name: values[name][at[name] % len(values[name])] for name in values})
         except SpecError as error:
             wrong = {fault.path[0] for fault in error.faults if fault.path} & set(values)
             for name in wrong or set(values):
                 at[name] += 1
+        if i > TRIES // 4:  # the fault is not in the field that it names, but in what that must fit
+            at = {name: rng.randrange(len(values[name])) for name in values}
     return None
 
 

@@ -24,7 +24,7 @@ from dsl import (
     reals,
 )
 from dsl.draws import Batch, Draw
-from dsl.keys import fold, root
+from dsl.keys import Streams, fold, root, streams
 from dsl.realise import draws, placed, realised
 from dsl.sample import Drawn, law_of
 
@@ -61,7 +61,12 @@ def test_the_nodes_of_a_gaussian_give_its_moments(d: int) -> None:
 
 
 def test_exactness_ends_where_the_nodes_are_too_many() -> None:
-    assert [Hypercube(20).exact, Hypercube(21).exact, Gaussian(3).exact, Gaussian(4).exact] == [True, False, True, False]
+    assert [Hypercube(20).exact, Hypercube(21).exact, Gaussian(3).exact, Gaussian(4).exact] == [
+        True,
+        False,
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("law", [Hypercube(3), Gaussian(3, scale=2.0)])
@@ -77,7 +82,7 @@ def test_samples_have_the_moments_of_their_law(law: Any) -> None:
 )
 def test_one_seed_is_one_data_set_at_every_precision(law: Any) -> None:
     def sampled() -> list[Any]:
-        drawn = realised(law, root(3))
+        drawn = realised(law, streams(3))
         return [np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(drawn.sample(KEY, 6)) + _points(drawn)]
 
     with jax.enable_x64(True):
@@ -161,7 +166,7 @@ def test_a_draw_that_does_not_fit_says_why(draw: Draw, law: Any, text: str) -> N
 
 
 def test_a_sample_without_replacement_is_distinct() -> None:
-    drawn = realised(Sample(TASK, n=8, replace=False), KEY)
+    drawn = realised(Sample(TASK, n=8, replace=False), streams(0))
     assert len({tuple(x) for x in np.asarray(drawn.points[0]).tolist()}) == 8
     with pytest.raises(SpecError, match="expected at most 8, the size of the law's support, got 9"):
         Sample(TASK, n=9, replace=False)
@@ -173,7 +178,7 @@ def test_a_sample_without_replacement_is_distinct() -> None:
 
 def test_a_sample_depends_on_the_seed_and_a_seeded_one_does_not() -> None:
     sample = Sample(Gaussian(3), n=4)
-    points = lambda noun, seed: np.asarray(realised(noun, root(seed)).points)
+    points = lambda noun, seed: np.asarray(realised(noun, streams(seed)).points)
     assert not np.array_equal(points(sample, 0), points(sample, 1))
     np.testing.assert_array_equal(points(Seeded(sample, seed=5), 0), points(Seeded(sample, seed=5), 1))
     np.testing.assert_array_equal(points(Seeded(sample, seed=5), 0), points(sample, 5))
@@ -182,9 +187,9 @@ def test_a_sample_depends_on_the_seed_and_a_seeded_one_does_not() -> None:
 
 def test_equal_random_nouns_are_one_draw() -> None:
     task = Labelled(Sample(Gaussian(2), n=4), reals(2)[0])
-    found = draws(task, KEY)
+    found = draws(task, streams(0))
     assert list(found) == ["x"]
-    other = draws(Labelled(Sample(Gaussian(2), n=4), he(2, reals(2)[1])), KEY)
+    other = draws(Labelled(Sample(Gaussian(2), n=4), he(2, reals(2)[1])), streams(0))
     chex.assert_trees_all_equal(found["x"].points, other["x"].points)
     assert isinstance(placed(task, found).x, Drawn)
 
@@ -197,14 +202,14 @@ def test_combinators_answer_for_the_noun_inside() -> None:
 
 
 def test_the_law_behind_a_sample() -> None:
-    assert law_of(realised(Sample(TASK, n=4), KEY)) == TASK
+    assert law_of(realised(Sample(TASK, n=4), streams(0))) == TASK
     assert law_of(TASK) == TASK
 
 
 def test_keys_are_folded_by_purpose_and_step_and_other_keys_are_refused() -> None:
     raw = lambda key: tuple(jax.random.key_data(key).tolist())
     assert len({raw(fold(KEY, p)) for p in ("init", "data", "target", "noise", "measure", 0, 1)}) == 7
-    assert raw(fold(KEY, "init")) == raw(fold(root(0), "init"))
+    assert [raw(key) for key in streams(0)] == [raw(fold(KEY, purpose)) for purpose in Streams._fields]
     jax.config.update("jax_default_prng_impl", "rbg")
     try:
         with pytest.raises(ValueError, match="jax_default_prng_impl='rbg' are refused"):

@@ -79,7 +79,8 @@ def test_two_layers_have_the_factors_of_their_scaling(scaling: Any, factor: floa
 
 
 def test_initial_weights_have_their_laws() -> None:
-    for layer, fan_in in zip((net := initial(Mlp((300,), Relu()))).hidden + (net.readout,), (30, 300), strict=True):
+    net = initial(Mlp((300,), Relu()))
+    for layer, fan_in in zip((*net.hidden, net.readout), (30, 300), strict=True):
         for values in (layer.weight, layer.bias):
             assert np.abs(values).max() <= 1 / math.sqrt(fan_in)
     assert np.abs(net.hidden[0].weight).max() > 0.99 / math.sqrt(30)

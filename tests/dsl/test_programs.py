@@ -163,7 +163,9 @@ def test_faults_of_a_solving() -> None:
         Solving(Root(2.0), Newton(40), (Answer() @ at(50),))
     with pytest.raises(SpecError, match=r"measure\[0\]: TestLoss reads the task of an experiment; a Solving has none"):
         Solving(Root(2.0), Newton(40), (TestLoss(Exact()),))
-    with pytest.raises(SpecError, match=r"measure\[0\]: Weights reads the model of an experiment; an Analysis has none"):
+    with pytest.raises(
+        SpecError, match=r"measure\[0\]: Weights reads the model of an experiment; an Analysis has none"
+    ):
         Analysis(of=TASK, measure=(Weights(),))
 
 

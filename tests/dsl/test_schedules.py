@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsl import (
+    L2,
     Adam,
     At,
     AtEnd,
@@ -18,7 +19,6 @@ from dsl import (
     Fresh,
     Gaussian,
     Hypercube,
-    L2,
     Labelled,
     LogSpaced,
     Mlp,
@@ -28,8 +28,8 @@ from dsl import (
     SpecError,
     SquaredLoss,
     TestLoss,
-    TrainLoss,
     Training,
+    TrainLoss,
     at,
     at_end,
     bits,
@@ -158,10 +158,19 @@ def test_a_small_knob_is_accepted_in_double_precision() -> None:
 
 def test_the_schedule_of_a_program_joins_its_measurements() -> None:
     run = training(measure=(TestLoss(Exact()) @ every(2), TrainLoss() @ at(1, 4)))
-    assert compile(run).schedule == ((0, ("TestLoss",)), (1, ("TrainLoss",)), (2, ("TestLoss",)), (4, ("TestLoss", "TrainLoss")))
+    assert compile(run).schedule == (
+        (0, ("TestLoss",)),
+        (1, ("TrainLoss",)),
+        (2, ("TestLoss",)),
+        (4, ("TestLoss", "TrainLoss")),
+    )
     assert compile(run).last == 4
 
 
 def test_two_measurements_of_a_kind_are_named_by_their_repr() -> None:
     run = training(measure=(TestLoss(Exact()) @ at_end(), TestLoss(Fresh(3)) @ at_end(), TrainLoss() @ at_end()))
-    assert list(run.observed()) == ["TestLoss(draw=Exact(), on=None)", "TestLoss(draw=Fresh(n=3), on=None)", "TrainLoss"]
+    assert list(run.observed()) == [
+        "TestLoss(draw=Exact(), on=None)",
+        "TestLoss(draw=Fresh(n=3), on=None)",
+        "TrainLoss",
+    ]

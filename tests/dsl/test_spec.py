@@ -160,7 +160,10 @@ def test_an_integer_is_a_float_and_truth_and_text_of_numpy_are_plain() -> None:
         (lambda: Sgd(lr=Relu()), "Sgd: lr: expected a Rate, got Relu() of type Relu"),
         (lambda: Kitchen(1, "A"), "Kitchen: text: String should match pattern '^[a-z]*$', got 'A'"),
         (lambda: Kitchen(1, "", choice="up"), "Kitchen: choice: expected 'left' or 'right', got 'up'"),
-        (lambda: Kitchen(1, "", seed=2**31), "Kitchen: seed: expected less than 2147483648, got 2147483648 of type int"),
+        (
+            lambda: Kitchen(1, "", seed=2**31),
+            "Kitchen: seed: expected less than 2147483648, got 2147483648 of type int",
+        ),
         (lambda: Kitchen(1, "", seed=-1), "Kitchen: seed: expected greater than or equal to 0, got -1 of type int"),
         (lambda: Mlp((3, 0), Relu()), "Mlp: widths[1]: expected greater than or equal to 1, got 0 of type int"),
         (lambda: Mlp([3], Relu()), "Mlp: widths: expected a valid tuple, got [3] of type list"),
@@ -216,7 +219,7 @@ def test_a_number_of_thousands_of_digits_is_a_fault() -> None:
 
 
 def test_an_interface_is_not_built_and_says_what_is() -> None:
-    with pytest.raises(TypeError, match="Activation is an interface; build one of: .*Relu, Sigmoid, Tanh"):
+    with pytest.raises(TypeError, match=r"Activation is an interface; build one of: .*Relu, Sigmoid, Tanh"):
         Activation()  # type: ignore[abstract]
 
 
@@ -443,9 +446,7 @@ def test_no_validation_when_jax_rebuilds() -> None:
 
 def test_a_target_of_bits_on_gaussian_inputs_is_refused() -> None:
     text = text_of(lambda: Labelled(Gaussian(3), Majority(3)))  # type: ignore[arg-type]
-    assert text == (
-        "Labelled: y: Majority(d=3) takes Bits, but x, Gaussian(d=3, scale=1.0), gives Reals"
-    )
+    assert text == ("Labelled: y: Majority(d=3) takes Bits, but x, Gaussian(d=3, scale=1.0), gives Reals")
 
 
 def test_the_check_looks_through_combinators_and_through_json() -> None:

@@ -77,8 +77,9 @@ bit_targets = on_bits.map(of_bits)
 real_targets = on_reals.map(lambda terms: of_reals(terms, powers=True))
 generic = st.recursive(
     bit_targets | st.just(Majority(D)) | st.just(Cubic()),
-    lambda inner: st.builds(lambda a, b, w: w * (a + b), inner, inner, WEIGHTS)
-    | st.builds(lambda a, b: a * b, inner, inner),
+    lambda inner: (
+        st.builds(lambda a, b, w: w * (a + b), inner, inner, WEIGHTS) | st.builds(lambda a, b: a * b, inner, inner)
+    ),
     max_leaves=3,
 )
 
@@ -188,7 +189,13 @@ def test_polynomials_of_reals_restrict_to_the_cube(terms: list[tuple[float, dict
 
 
 def test_values_have_the_shape_of_the_batch_with_and_without_jit() -> None:
-    for target in (X[0] + 2 * X[1] * X[2], he(2, Z[0]) + Z[1], constant(2.0), FourierPolynomial(()), Majority(D) * X[0]):
+    for target in (
+        X[0] + 2 * X[1] * X[2],
+        he(2, Z[0]) + Z[1],
+        constant(2.0),
+        FourierPolynomial(()),
+        Majority(D) * X[0],
+    ):
         for shape in ((D,), (3, D), (2, 3, D)):
             x = jnp.ones(shape)
             assert target(x).shape == shape[:-1]

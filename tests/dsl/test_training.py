@@ -37,8 +37,8 @@ from dsl import (
     Target,
     TestError,
     TestLoss,
-    TrainLoss,
     Training,
+    TrainLoss,
     TwoLayer,
     Weights,
     at,
@@ -50,7 +50,7 @@ from dsl import (
     prefixes,
     reals,
 )
-from dsl.keys import root
+from dsl.keys import root, streams
 from dsl.program import structure
 from dsl.protocols import initial_model
 from dsl.realise import realised
@@ -100,7 +100,9 @@ def adam(w: Arrays, rate: Any, decay: float = 0.0) -> list[Arrays]:
         g = {n: 4 * a for n, a in gradient(w).items()}  # mean-field time: N-fold
         first = {n: 0.9 * first[n] + 0.1 * g[n] for n in g}
         second = {n: 0.999 * second[n] + 0.001 * g[n] ** 2 for n in g}
-        scaled = lambda n, t=t: (first[n] / (1 - 0.9 ** (t + 1))) / (np.sqrt(second[n] / (1 - 0.999 ** (t + 1))) + 1e-8)
+        scaled = lambda n, t=t, first=first, second=second: (
+            (first[n] / (1 - 0.9 ** (t + 1))) / (np.sqrt(second[n] / (1 - 0.999 ** (t + 1))) + 1e-8)
+        )
         w = {n: w[n] - rate(t) * (scaled(n) + decay * w[n]) for n in w}
         path.append(w)
     return path
@@ -116,7 +118,7 @@ def sgd(w: Arrays, rate: Any, moving: tuple[str, ...] = (W, B, A)) -> list[Array
 
 
 def start() -> Arrays:
-    model = initial_model(RUN, root(RUN.seed))
+    model = initial_model(RUN, streams(RUN.seed))
     return {W: np.asarray(model.hidden[0].weight, float), B: np.asarray(model.hidden[0].bias, float),
             A: np.asarray(model.readout.weight, float)}  # fmt: skip
 
@@ -294,7 +296,7 @@ def test_training_on_a_sample_sees_the_sample_and_tests_see_the_law(draw: Any) -
     task: Any = sample
     on_sample = replace(RUN, task=task, protocol=Descent(2, draw, by=Sgd(0.01)), measure=kept)
     found = run(on_sample)
-    drawn, net = realised(sample, root(3)), initial_model(on_sample, root(3))
+    drawn, net = realised(sample, streams(3)), initial_model(on_sample, streams(3))
     x, y = drawn.points
     np.testing.assert_allclose(found["TrainLoss"][0], np.mean((net(x) - y) ** 2), rtol=1e-4)
     (x, y), w = Labelled(Gaussian(2), reals(2)[0] * reals(2)[1]).nodes()
@@ -305,9 +307,11 @@ def test_training_on_a_sample_sees_the_sample_and_tests_see_the_law(draw: Any) -
 def test_a_seeded_sample_is_one_draw_for_all_seeds() -> None:
     task: Any = Sample(Labelled(Gaussian(2), reals(2)[0]), n=6)
     program = lambda noun, seed: replace(RUN, task=noun, measure=(TrainLoss() @ at(0),), seed=seed)
-    points = lambda noun, seed: jax.jit(compile(program(noun, seed)).constants)(
-        compile(program(noun, seed)).knobs(program(noun, seed)), {}
-    )["drawn"]["task"].points
+    points = lambda noun, seed: (
+        jax.jit(compile(program(noun, seed)).constants)(compile(program(noun, seed)).knobs(program(noun, seed)), {})[
+            "drawn"
+        ]["task"].points
+    )
     chex.assert_trees_all_equal(points(Seeded(task, seed=1), 0), points(Seeded(task, seed=1), 5))
     assert not np.array_equal(points(task, 0)[0], points(task, 5)[0])
     assert digest(Seeded(task, seed=1)) != digest(task)

@@ -170,7 +170,7 @@ def test_tables_cannot_be_changed():
 def test_unknown_column_names_the_nearest():
     with pytest.raises(ColumnError, match=r"no column 'los' \(did you mean 'loss'\?\)"):
         small()["los"]
-    with pytest.raises(KeyError, match=r"did you mean seed\?"):
+    with pytest.raises(KeyError, match=r"did you mean 'seed'"):
         small().where(seeds=1)
 
 
