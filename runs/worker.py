@@ -2,8 +2,8 @@
 
     python -m runs.worker JOB.json
 
-The job names experiments by their JSON and the user's file by its path and hash; nothing is ever unpickled. What happens
-is told on standard output, one JSON object a line; what user code prints goes to standard error.
+The job names experiments by their JSON and the user's file by its path and hash; nothing is ever unpickled. What
+happens is told on standard output, one JSON object a line; what user code prints goes to standard error.
 """
 
 import hashlib

@@ -44,6 +44,8 @@ def expected(predictions: Sequence[tuple[str, Sequence[Any]]]) -> list[Expected]
 def _prediction(found: Any) -> Prediction:
     name, value, applies, why, conditions, citation = (getattr(found, field) for field in FIELDS)
     texts = (str(why), str(conditions), str(citation))
+    # a list is told in words by `why`; its length stands for it
+    value = len(value) if isinstance(value, tuple) else value
     return Prediction(str(name), shown.cell(value), bool(applies), *texts, bool(getattr(found, "verified", True)))
 
 

@@ -1,7 +1,7 @@
 """The staircase property: hierarchical structure guides deep learning (2108.10573).
 
-Experiment A-main: the staircase S_10 = (x_1 + x_1 x_2 + ... + x_1...x_10) / sqrt(10) against the parity x_1...x_10 on 30
-uniform bits, learned by a 5x40 ReLU ResNet from 60 000 samples. Settings from the authors' code (first commit); the
+Experiment A-main: the staircase S_10 = (x_1 + x_1 x_2 + ... + x_1...x_10) / sqrt(10) against the parity x_1...x_10 on
+30 uniform bits, learned by a 5x40 ReLU ResNet from 60 000 samples. Settings from the authors' code (first commit); the
 statements are from memory, unverified. The small scale is the size of the paper.
 """
 

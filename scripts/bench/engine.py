@@ -7,8 +7,8 @@ loop is what one writes by hand: weights in a dict, `jax.grad`, one jitted `fori
 bits, and the benchmark refuses to compare them unless their weights agree.
 
 Reported are medians over the rounds of the ratio of wall times. Wanted: one seed, at most 1.05 of the loop's time; 32
-seeds on 2 cores, at least 1.8 times the throughput of the loop over the seeds; a sweep of 32 points of learning rate and
-initial scale compiles as often as one point.
+seeds on 2 cores, at least 1.8 times the throughput of the loop over the seeds; a sweep of 32 points of learning rate
+and initial scale compiles as often as one point.
 """
 
 import os

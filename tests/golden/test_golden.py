@@ -9,7 +9,7 @@ from tests.golden.write import FOLDER, files, written
 @pytest.mark.parametrize("path", sorted(files()), ids=lambda path: path.stem)
 def test_a_changed_recipe_shows_in_the_diff(path):
     name, scale = files()[path]
-    assert path.read_text() == written(name, scale), "run python -m tests.golden.write and say in the commit why it changed"
+    assert path.read_text() == written(name, scale), "run python -m tests.golden.write; the commit says why"
 
 
 def test_every_golden_file_belongs_to_a_study():

@@ -16,7 +16,12 @@ def result(devices: int, mapper: str, tmp: Path) -> str:
     env = {**os.environ, "XLA_FLAGS": "", **environment("float32", devices), "JAX_PLATFORMS": "cpu"}
     env |= {"JAX_COMPILATION_CACHE_DIR": str(tmp), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.runs.adam", mapper], env=env, cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.runs.adam", mapper],
+        env=env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

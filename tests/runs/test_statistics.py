@@ -55,7 +55,7 @@ def test_per_seed_refuses_what_is_ambiguous():
         per_seed(study([{0: 1.0, 1: 2.0}]), "loss", 7)
     with pytest.raises(ValueError, match="expected one named seed"):
         per_seed(study([{0: 1.0}], axes=[{"lr": 0.1}]), "loss", 0)
-    with pytest.raises(KeyError, match="did you mean .loss."):
+    with pytest.raises(KeyError, match="did you mean 'loss'"):
         per_seed(study([{0: 1.0}]), "lossy", 0)
 
 

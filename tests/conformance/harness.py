@@ -1,0 +1,156 @@
+"""One small experiment around a noun, chosen by its interface, so that a new noun joins without a line of its own."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from dsl import (
+    Activation,
+    Analysis,
+    Descent,
+    Distribution,
+    Draw,
+    Exact,
+    Experiment,
+    Fresh,
+    Gaussian,
+    Hypercube,
+    Labelled,
+    Loss,
+    Measurement,
+    Mlp,
+    Model,
+    Optimizer,
+    Penalty,
+    Problem,
+    Protocol,
+    Rate,
+    Sample,
+    Scaling,
+    Sgd,
+    Solver,
+    Solving,
+    Spec,
+    SpecError,
+    SquaredLoss,
+    Standard,
+    Tanh,
+    Target,
+    Task,
+    TestLoss,
+    Trained,
+    Training,
+    TwoLayer,
+    When,
+    at_end,
+    bits,
+    reals,
+)
+from dsl.domains import inner, stands_for_noun
+from dsl.measurements import Observed
+from dsl.polynomials import Character, Monomial
+from dsl.program import references
+from dsl.references import Reference, Slot
+from tests.conformance.candidates import variants
+from tests.conformance.stand_ins import Halving, Number, Seen
+from tests.dsl.running import run
+
+ON_CUBE = Labelled(Hypercube(4), bits(4)[0] + bits(4)[1] * bits(4)[2])
+TASKS: tuple[Any, ...] = (ON_CUBE, Sample(ON_CUBE, n=4), Labelled(Gaussian(2), reals(2)[0]))
+
+
+def training(task: Any, **changes: Any) -> Training:
+    fields: dict[str, Any] = {
+        "model": Mlp((2,), Tanh()),
+        "loss": SquaredLoss(),
+        "protocol": Descent(3, Exact(), by=Sgd(0.1)),
+        "measure": (TestLoss(Exact()) @ at_end(),),
+        "seed": 1,
+    }
+    return Training(task=task, **(fields | changes))
+
+
+def descent(task: Any, **changes: Any) -> Training:
+    fields: dict[str, Any] = {"draw": Exact(), "by": Sgd(0.1)}
+    return training(task, protocol=Descent(3, **(fields | changes)))
+
+
+def fresh(task: Any) -> Training:
+    """Training on new examples, which every law can give."""
+    draw = Fresh(4)
+    return training(task, protocol=Descent(3, draw, by=Sgd(0.1)), measure=(TestLoss(draw) @ at_end(),))
+
+
+HARNESSES: dict[type, Callable[[Any, Any], Experiment]] = {
+    Experiment: lambda noun, task: noun,
+    Activation: lambda noun, task: training(task, model=TwoLayer(2, noun, Standard())),
+    Scaling: lambda noun, task: training(task, model=TwoLayer(2, Tanh(), noun)),
+    Model: lambda noun, task: training(task, model=noun),
+    Loss: lambda noun, task: training(task, loss=noun),
+    Penalty: lambda noun, task: training(task, loss=SquaredLoss() + noun),
+    Optimizer: lambda noun, task: descent(task, by=noun),
+    Rate: lambda noun, task: descent(task, by=Sgd(noun)),
+    Draw: lambda noun, task: descent(task, draw=noun),
+    Distribution: lambda noun, task: fresh(Labelled(noun, reals(1)[0])),
+    Target: lambda noun, task: fresh(Labelled(task.x, noun)),
+    Task: lambda noun, task: fresh(noun),
+    Protocol: lambda noun, task: training(task, protocol=noun),
+    Measurement: lambda noun, task: training(task, measure=(noun @ at_end(),)),
+    When: lambda noun, task: training(task, measure=(TestLoss(Exact()) @ noun,)),
+    Trained: lambda noun, task: training(noun.run.task, model=noun),
+    Problem: lambda noun, task: Solving(noun, Halving(), (Seen(),)),
+    Solver: lambda noun, task: Solving(Number(2.0), noun, (Seen(),)),
+    Reference: lambda noun, task: Analysis(of=noun, measure=(Seen(),)),
+}
+"""An experiment around a noun of each interface, given one of the usual tasks."""
+
+PARTS: dict[type, str] = {
+    Observed: "a measurement with its schedule: a field of every experiment above",
+    Character: "a term of a FourierPolynomial",
+    Monomial: "a term of a Polynomial",
+    Slot: "what `compile` leaves where a reference was: nobody writes one",
+}
+"""Nouns and interfaces that are tested through their owner, and why."""
+
+
+def interface(noun: type[Spec]) -> type | None:
+    """The interface by which a noun is put to use, its parts included; None if there is no harness for it."""
+    part = next((base for base in noun.__mro__ if base in PARTS), None)  # a slot is a model as well
+    return part or next((base for base in noun.__mro__ if base in HARNESSES), None)
+
+
+def experiments(noun: Spec) -> Iterator[Experiment]:
+    """The experiments around a noun that build; around a combinator, by what it stands for."""
+    base: Any = interface(type(inner(noun)))
+    for task in TASKS:
+        with contextlib.suppress(SpecError):
+            yield HARNESSES[base](noun, task)
+
+
+def experiment(noun: type[Spec]) -> Experiment:
+    """A small experiment with an instance of the noun in it.
+
+    Raises:
+        AssertionError: with the noun's name, if no instance fits any experiment.
+    """
+    for instance in variants(noun):
+        if stands_for_noun(noun) and interface(type(inner(instance))) not in HARNESSES:
+            continue
+        for found in experiments(instance):
+            return found
+    raise AssertionError(f"no experiment of tests/conformance/harness.py takes {noun.__name__}")
+
+
+def inputs(of: Experiment) -> dict[str, Any]:
+    """What the experiment reads from outside: its inner experiments are run, stored arrays are ones."""
+    found = {}
+    for path, noun in references(of).items():
+        source = noun.source()
+        if source is None:
+            found[path] = {"value": np.ones(3)}
+        else:
+            value = run(source[0], inputs(source[0]))[source[1]][source[2]]
+            found[path] = value if isinstance(value, dict) else {"value": value}
+    return found
