@@ -1,15 +1,14 @@
 """Targets: functions of x to be learned, and their algebra.
 
-Sums, products and scalings are kept flat and in canonical form (terms sorted, equal terms merged, zeros dropped), so
-that `p + q` and `q + p` are one value with one digest.
+Sums, products and scalings are multiplied out and kept flat in canonical form (terms sorted, equal terms merged, zeros
+dropped), so that `p + q` and `q + p` are one value with one digest.
 """
 
 import abc
-import functools
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from jaxtyping import Array, Float
@@ -173,72 +172,69 @@ def _lifted(value: Any) -> Any:
     return value if isinstance(value, Target) else constant(float(value))
 
 
+# ---------------------------------------------------------------- the canonical form
+
+Form = dict[tuple[Any, ...], Any]
+"""Polynomials by the other targets that they multiply, sorted by digest; () for a polynomial alone."""
+
+
 def _scaled(by: float, target: Any) -> Any:
-    if isinstance(target, Additive):
-        return target.scaled(float(by))
-    if isinstance(target, Sum):
-        return _sum_of(_scaled(by, term) for term in target.terms)
-    weight, inner = (target.weight, target.target) if isinstance(target, Scaled) else (1.0, target)
-    return _lifted(0.0) if by * weight == 0 else inner if by * weight == 1 else Scaled(float(by) * weight, inner)
+    return target.scaled(float(by)) if isinstance(target, Additive) else _times(_lifted(by), target)
 
 
 def _plus(left: Any, right: Any) -> Any:
     if isinstance(left, Additive) and isinstance(right, Additive):
         return left.plus(right)
-    return _sum_of([*_terms(left), *_terms(right)])
-
-
-def _terms(target: Any) -> tuple[Any, ...]:
-    return target.terms if isinstance(target, Sum) else (target,)
-
-
-def _sum_of(terms: Iterable[Any]) -> Any:
-    """Polynomials become one, equal targets one with their weights added; the rest is sorted by digest."""
-    polynomial, weights, bare = _lifted(0.0), defaultdict[str, float](float), dict[str, Any]()
-    for term in terms:
-        if isinstance(term, Additive):
-            polynomial = polynomial.plus(term)
-        else:
-            weight, target = (term.weight, term.target) if isinstance(term, Scaled) else (1.0, term)
-            weights[digest(target)] += weight
-            bare[digest(target)] = target
-    kept = [_scaled(weights[name], bare[name]) for name in sorted(bare) if weights[name] != 0]
-    weight, unit = _weight_and_unit(polynomial)
-    if weight != 0 or not kept:
-        kept.insert(0, _scaled(weight, unit))
-    return kept[0] if len(kept) == 1 else Sum(tuple(kept))
-
-
-def _weight_and_unit(polynomial: Any) -> tuple[float, Any]:
-    """A constant or a single term is a weight times a unit, so that `2 * (p * m)` and `(2 * p) * m` are one value."""
-    if not polynomial.terms:
-        return 0.0, _lifted(1.0)
-    first, *others = polynomial.terms
-    if others:
-        return 1.0, polynomial
-    return first.weight, type(polynomial)((replace(first, weight=1.0),)) if first.on else _lifted(1.0)
+    return _built(_sum([_form(left), _form(right)]))
 
 
 def _times(left: Any, right: Any) -> Any:
     if isinstance(left, Additive) and isinstance(right, Additive):
         return left.times(right)
-    weight, factors = _factors(Product((left, right)))
-    polynomial = functools.reduce(_times, [f for f in factors if isinstance(f, Additive)], _lifted(1.0))
-    factors = [f for f in factors if not isinstance(f, Additive)]
-    more, unit = _weight_and_unit(polynomial)
-    weight *= more
-    if unit != _lifted(1.0) or not factors:
-        factors.append(unit)
-    ordered = tuple(sorted(factors, key=digest))
-    return _scaled(weight, ordered[0] if len(ordered) == 1 else Product(ordered))
+    return _built(_product([_form(left), _form(right)]))
 
 
-def _factors(target: Any) -> tuple[float, list[Any]]:
-    """A weight and the factors that it multiplies, neither scaled nor products themselves."""
-    if isinstance(target, Scaled):
-        weight, found = _factors(target.target)
-        return target.weight * weight, found
-    if not isinstance(target, Product):
-        return 1.0, [target]
-    parts = [_factors(factor) for factor in target.factors]
-    return math.prod(weight for weight, _ in parts), [factor for _, found in parts for factor in found]
+def _form(target: Any) -> Form:
+    match target:
+        case Additive():
+            return {(): target}
+        case Scaled():
+            return _product([{(): _lifted(target.weight)}, _form(target.target)])
+        case Sum():
+            return _sum(_form(term) for term in target.terms)
+        case Product():
+            return _product(_form(factor) for factor in target.factors)
+    return {(target,): _lifted(1.0)}
+
+
+def _sum(forms: Iterable[Form]) -> Form:
+    found: Form = defaultdict(lambda: _lifted(0.0))
+    for form in forms:
+        for others, polynomial in form.items():
+            found[others] = found[others].plus(polynomial)
+    return found
+
+
+def _product(forms: Iterable[Form]) -> Form:
+    found: Form = {(): _lifted(1.0)}
+    for form in forms:
+        pairs = itertools.product(found.items(), form.items())
+        found = _sum({tuple(sorted((*a, *b), key=digest)): p.times(q)} for (a, p), (b, q) in pairs)
+    return found
+
+
+def _built(form: Form) -> Any:
+    kept = [(others, p) for others, p in form.items() if p.terms]
+    kept.sort(key=lambda item: [digest(other) for other in item[0]])
+    terms = tuple(_term(others, polynomial) for others, polynomial in kept)
+    return _lifted(0.0) if not terms else terms[0] if len(terms) == 1 else Sum(terms)
+
+
+def _term(others: tuple[Any, ...], polynomial: Any) -> Any:
+    """The product of a polynomial and other targets; a constant polynomial is a weight."""
+    if not others:
+        return polynomial
+    if any(term.on for term in polynomial.terms):
+        return Product((polynomial, *others))
+    weight, bare = polynomial.terms[0].weight, others[0] if len(others) == 1 else Product(others)
+    return bare if weight == 1 else Scaled(weight, bare)

@@ -84,7 +84,7 @@ def fields(noun: type[Spec], depth: int) -> dict[str, list[Any]]:
     """The candidates of every field; a default comes first."""
     found = {}
     for name, hint in hints(noun).items():
-        default = noun.__dataclass_fields__[name].default  # type: ignore[attr-defined]
+        default = noun.__dataclass_fields__[name].default
         first = [] if default is dataclasses.MISSING or isinstance(default, FieldInfo) else [default]
         found[name] = first + [value for value in candidates(hint, depth - 1) if value not in first]
     return found

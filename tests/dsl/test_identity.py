@@ -151,7 +151,7 @@ def twice(length: int) -> Analysis:
     run: Experiment = first()
     for name in ["Weights"] + ["Size"] * (length - 1):
         run = Analysis(of=(Result(run, name), Result(run, name, at=at_end())), measure=(Size(),))
-    return run  # type: ignore[return-value]  # length is positive
+    return run
 
 
 @pytest.mark.parametrize("make", [chain, twice])

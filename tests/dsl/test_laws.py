@@ -140,7 +140,7 @@ def test_exact_is_the_whole_law() -> None:
     np.testing.assert_allclose(batch.mean(batch.points[1] ** 2), 2.0)
     whole: Any = Exact().prepared(TASK)
     chex.assert_trees_all_equal(whole.batch(TASK, KEY), batch)
-    np.testing.assert_allclose(Exact().batch(numbered(4), KEY).weights, np.full(4, 0.25))  # type: ignore[arg-type]
+    np.testing.assert_allclose(Exact().batch(numbered(4), KEY).weights, np.full(4, 0.25))
 
 
 def test_the_mean_of_a_batch_is_weighted() -> None:
@@ -198,7 +198,7 @@ def test_combinators_answer_for_the_noun_inside() -> None:
     task = Seeded(Sample(TASK, n=4), seed=1)
     assert (task.shape, task.size, task.exact, task.outputs, task.x) == ((3,), 4, True, None, Hypercube(3))
     with pytest.raises(AttributeError):
-        _ = task.colour  # type: ignore[attr-defined]
+        _ = task.colour
 
 
 def test_the_law_behind_a_sample() -> None:

@@ -73,7 +73,7 @@ def text_of(make: Callable[[], Any]) -> str:
 
 def test_it_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        FULL.rate = 2.0  # type: ignore[misc]
+        FULL.rate = 2.0
     with pytest.raises(dataclasses.FrozenInstanceError):
         del FULL.rate
 
@@ -136,7 +136,7 @@ def test_numbers_of_numpy_and_jax_are_welcome(number: Any) -> None:
 
 def test_an_integer_is_a_float_and_truth_and_text_of_numpy_are_plain() -> None:
     assert type(Gaussian(3, scale=2).scale) is float
-    spec = Kitchen(1, np.str_("a"), flag=np.bool_(True))  # type: ignore[arg-type]
+    spec = Kitchen(1, np.str_("a"), flag=np.bool_(True))
     assert type(spec.text) is str
     assert spec.flag is True
 
@@ -178,7 +178,7 @@ def test_a_fault_says_where_what_was_got_and_what_was_expected(make: Callable[[]
 
 
 def test_all_faults_come_at_once_with_their_paths() -> None:
-    text = text_of(lambda: Descent(steps=0, draw=Relu(), by="sgd", only="hiden", lr=0.1))  # type: ignore[call-arg]
+    text = text_of(lambda: Descent(steps=0, draw=Relu(), by="sgd", only="hiden", lr=0.1))
     assert text.splitlines() == [
         "Descent: 5 faults",
         "  steps: expected greater than or equal to 1, got 0 of type int",
@@ -220,7 +220,7 @@ def test_a_number_of_thousands_of_digits_is_a_fault() -> None:
 
 def test_an_interface_is_not_built_and_says_what_is() -> None:
     with pytest.raises(TypeError, match=r"Activation is an interface; build one of: .*Relu, Sigmoid, Tanh"):
-        Activation()  # type: ignore[abstract]
+        Activation()
 
 
 def test_an_interface_has_no_fields() -> None:
@@ -242,7 +242,7 @@ def test_a_noun_without_its_meaning_is_not_built() -> None:
         pass
 
     with pytest.raises(TypeError, match="abstract"):
-        Meaningless()  # type: ignore[abstract]
+        Meaningless()
     assert "unknown kind" in text_of(lambda: load({"kind": kind(Meaningless)}))
 
 
@@ -264,7 +264,7 @@ def test_an_unknown_name_in_an_annotation_is_said_when_a_noun_is_defined() -> No
     with pytest.raises(TypeError, match="Hopeful: name 'Unheard' is not defined; define a field's type before"):
 
         class Hopeful(Spec):
-            held: "Unheard"  # type: ignore[name-defined]
+            held: "Unheard"
 
 
 def module(path: Path, text: str) -> Any:
@@ -445,7 +445,7 @@ def test_no_validation_when_jax_rebuilds() -> None:
 
 
 def test_a_target_of_bits_on_gaussian_inputs_is_refused() -> None:
-    text = text_of(lambda: Labelled(Gaussian(3), Majority(3)))  # type: ignore[arg-type]
+    text = text_of(lambda: Labelled(Gaussian(3), Majority(3)))
     assert text == ("Labelled: y: Majority(d=3) takes Bits, but x, Gaussian(d=3, scale=1.0), gives Reals")
 
 

@@ -115,13 +115,9 @@ def test_products_commute_and_associate_and_scale(targets: Any, data: Any, weigh
     same((a * b) * c, a * (b * c))
     same(a * 1.0, 1.0 * a)
     same(weight * (a + b), weight * a + weight * b)
-    same((0.0 * a) * b, constant(0.0))
-
-
-@given(bit_targets, bit_targets, bit_targets)
-@settings(max_examples=40)
-def test_polynomials_distribute(a: Any, b: Any, c: Any) -> None:
+    same((weight * a) * b, weight * (a * b))
     same(a * (b + c), a * b + a * c)
+    same((0.0 * a) * b, constant(0.0))
 
 
 @given(generic, generic, WEIGHTS)
@@ -246,8 +242,8 @@ def test_other_targets_are_flat_sorted_and_merged() -> None:
     same(2 * X[0] * m + m * X[0], 3 * (X[0] * m))
     same(m + X[0] * X[0], 1 + m)
     assert not isinstance((m * c) * (m * X[0]), Scaled)
-    assert len(((m * c) * (m * X[0])).factors) == 4  # type: ignore[attr-defined]
-    assert all(not isinstance(term, Sum) for term in (m + c + X[0]).terms)  # type: ignore[attr-defined]
+    assert len(((m * c) * (m * X[0])).factors) == 4
+    assert all(not isinstance(term, Sum) for term in (m + c + X[0]).terms)
 
 
 def test_total_and_prod_and_prefixes() -> None:
@@ -304,5 +300,4 @@ def test_a_coordinate_beyond_the_law_is_found_inside_other_targets() -> None:
     y = 2 * (Majority(3) * reals(9)[7]) + Majority(3)
     with pytest.raises(SpecError) as caught:
         Labelled(Hypercube(3), y)
-    assert "7 is not a coordinate of Hypercube(d=3)" in str(caught.value)
-    assert "target.factors[" in str(caught.value)
+    assert str(caught.value) == "Labelled: y.factors[0].terms[1].on[0]: 7 is not a coordinate of Hypercube(d=3)"
