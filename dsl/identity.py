@@ -91,7 +91,9 @@ def load(data: Any, base: type[S] = Spec) -> S:
 def loads(text: str | bytes, base: type[S] = Spec) -> S:
     """`load` for the text of a JSON file; text that is no JSON is a `SpecError` as well."""
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=_distinct)
+    except SpecError:
+        raise
     except (RecursionError, ValueError) as error:
         raise SpecError(base.__name__, [Fault((), _unread(error))]) from None
     return load(data, base)
@@ -106,6 +108,15 @@ def _unread(error: Exception) -> str:
         case json.JSONDecodeError():
             return f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
     return "a number has too many digits"  # Python refuses to read an integer of thousands of digits
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; JSON itself would let the last of two equal names win in silence."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for i, (name, _) in enumerate(pairs) if name in [n for n, _ in pairs[:i]])
+        raise SpecError("Spec", [Fault((), f"the name {twice!r} is given twice in one object")])
+    return found
 
 
 def _frozen(value: Any, depth: int = 0) -> Any:

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from dsl.domains import Real, Reals, Y_contra
 from dsl.faults import Fault
+from dsl.identity import digest
 from dsl.modules import weights_of
 from dsl.spec import Spec
 
@@ -22,9 +23,15 @@ class Penalty(Spec, abstract=True):
     def __call__(self, model: Any) -> Float[Array, ""]:
         """The penalty of a model."""
 
+    def __add__(self, other: "Penalty") -> "Penalty":
+        """The sum of penalties; a loss takes the sum with one upon itself."""
+        if not isinstance(other, Penalty):
+            return NotImplemented
+        return PenaltySum(_sorted((*_penalties(self), *_penalties(other))))
+
     def __rmul__(self, weight: float) -> "Penalty":
         """The penalty times a number."""
-        return ScaledPenalty(weight, self)
+        return _scaled_penalty(weight, self)
 
 
 class Loss(Spec, Generic[Y_contra], abstract=True):
@@ -41,12 +48,16 @@ class Loss(Spec, Generic[Y_contra], abstract=True):
     def __add__(self, other: "Loss[Y_contra] | Penalty") -> "Loss[Y_contra]":
         """The sum of losses and penalties."""
         losses, penalties = _parts(self)
-        more, further = ((), (other,)) if isinstance(other, Penalty) else _parts(other)
-        return LossSum((*losses, *more), (*penalties, *further))
+        more, further = ((), _penalties(other)) if isinstance(other, Penalty) else _parts(other)
+        return LossSum(_sorted((*losses, *more)), _sorted((*penalties, *further)))
+
+    def __radd__(self, other: Penalty) -> "Loss[Y_contra]":
+        """The sum of a penalty and a loss."""
+        return self + other
 
     def __rmul__(self, weight: float) -> "Loss[Y_contra]":
         """The loss times a number, its penalties included."""
-        return ScaledLoss(weight, self)
+        return _scaled_loss(weight, self)
 
 
 class LossSum(Loss[Y_contra]):
@@ -92,6 +103,46 @@ class ScaledPenalty(Penalty):
     def __call__(self, model: Any) -> Float[Array, ""]:
         """The penalty of a model times weight."""
         return self.weight * self.penalty(model)
+
+
+class PenaltySum(Penalty):
+    """A sum of penalties."""
+
+    penalties: tuple[Penalty, ...]
+
+    def check(self) -> Iterable[Fault]:
+        """At least one penalty."""
+        return [Fault(("penalties",), "expected at least one penalty, got none")] if not self.penalties else ()
+
+    def __call__(self, model: Any) -> Float[Array, ""]:
+        """The sum of the penalties of a model."""
+        return sum(penalty(model) for penalty in self.penalties)  # type: ignore[return-value]  # never empty
+
+
+def _sorted(terms: tuple[Any, ...]) -> tuple[Any, ...]:
+    """One order, so that a + b and b + a have one digest."""
+    return tuple(sorted(terms, key=digest))
+
+
+def _scaled_loss(weight: float, loss: Any) -> Any:
+    if isinstance(loss, LossSum):
+        penalties = tuple(_scaled_penalty(weight, penalty) for penalty in loss.penalties)
+        return LossSum(_sorted(tuple(_scaled_loss(weight, part) for part in loss.losses)), _sorted(penalties))
+    if isinstance(loss, ScaledLoss):
+        weight, loss = weight * loss.weight, loss.loss
+    return loss if weight == 1.0 else ScaledLoss(weight, loss)
+
+
+def _scaled_penalty(weight: float, penalty: Penalty) -> Penalty:
+    if isinstance(penalty, PenaltySum):
+        return PenaltySum(_sorted(tuple(_scaled_penalty(weight, part) for part in penalty.penalties)))
+    if isinstance(penalty, ScaledPenalty):
+        weight, penalty = weight * penalty.weight, penalty.penalty
+    return penalty if weight == 1.0 else ScaledPenalty(weight, penalty)
+
+
+def _penalties(penalty: Penalty) -> tuple[Penalty, ...]:
+    return penalty.penalties if isinstance(penalty, PenaltySum) else (penalty,)
 
 
 def _parts(loss: Loss[Any]) -> tuple[tuple[Loss[Any], ...], tuple[Penalty, ...]]:

@@ -2,6 +2,7 @@
 
 import abc
 import math
+from collections.abc import Iterable
 from typing import Any, Generic, Literal
 
 import equinox as eqx
@@ -12,7 +13,9 @@ from jaxtyping import Array, Float, Key
 from dsl import keys
 from dsl.activations import Activation
 from dsl.domains import Real, Reals, X_contra, Y, Y_co
+from dsl.faults import Fault
 from dsl.fields import Count
+from dsl.keys import Streams
 from dsl.modules import Linear, Network
 from dsl.spec import Spec
 from theory import boolean, layers
@@ -31,6 +34,30 @@ class Model(Spec, Generic[X_contra, Y_co], abstract=True):
     def time_scale(self) -> float:
         """The factor on the gradient in every protocol; the width N in mean-field scaling, where time is N-fold."""
         return 1.0
+
+    def unfit(self, task: Any) -> Iterable[Fault]:
+        """Why this model cannot read the inputs of a task, or give its outputs."""
+        return ()
+
+    def seeded(self, streams: Streams) -> "OwnStart":
+        """The model under `Seeded`: one initialisation for all seeds of a study."""
+        return OwnStart(self, streams.init)
+
+
+class OwnStart(eqx.Module):
+    """A model that is initialised from a key of its own."""
+
+    model: Any
+    key: Key[Array, ""]
+
+    @property
+    def time_scale(self) -> float:
+        """As for the model."""
+        return self.model.time_scale
+
+    def init(self, key: Key[Array, ""], task: Any) -> eqx.Module:
+        """The module of the own key, whatever key is given."""
+        return self.model.init(self.key, task)
 
 
 class Scaling(Spec, abstract=True):

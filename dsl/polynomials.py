@@ -6,6 +6,7 @@ never by tables of size 2^d. A polynomial of reals that meets one of bits become
 """
 
 import functools
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -41,6 +42,10 @@ class FourierPolynomial(Additive[Bits]):
 
     terms: tuple[Character, ...]
 
+    def check(self) -> Iterable[Fault]:
+        """Terms are in canonical order, so that equal polynomials are equal values."""
+        return _disordered([_fourier_order(term.on) for term in self.terms])
+
     def __call__(self, x: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
         """sum_S f^(S) chi_S(x), shape (*batch)."""
         if not self.terms:
@@ -70,8 +75,12 @@ def _fourier(terms: Iterable[Character]) -> FourierPolynomial:
     weights = defaultdict[tuple[int, ...], float](float)
     for term in terms:
         weights[term.on] += term.weight
-    ordered = sorted((on for on, w in weights.items() if w != 0), key=lambda on: (len(on), on))
+    ordered = sorted((on for on, w in weights.items() if w != 0), key=_fourier_order)
     return FourierPolynomial(tuple(Character(on, weights[on]) for on in ordered))
+
+
+def _fourier_order(on: tuple[int, ...]) -> Any:
+    return len(on), on
 
 
 def _in_one_form(terms: Iterable[Character]) -> Additive[Any]:
@@ -110,6 +119,10 @@ class Polynomial(Additive[Reals]):
     """A sparse polynomial of real coordinates: written with `reals(d)`, `prod` and `he`."""
 
     terms: tuple[Monomial, ...]
+
+    def check(self) -> Iterable[Fault]:
+        """Terms are in canonical order, so that equal polynomials are equal values."""
+        return _disordered([_order((term.on, term.degrees, term.hermite)) for term in self.terms])
 
     def __call__(self, x: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
         """The sum of the terms at each point, shape (*batch)."""
@@ -158,7 +171,7 @@ def _polynomial(terms: Iterable[Monomial]) -> Polynomial:
         # he_1(z) = z: a term of first degrees is written in powers
         weights[t.on, t.degrees, t.hermite and any(k > 1 for k in t.degrees)] += t.weight
     kept = [key for key, weight in weights.items() if weight != 0]
-    ordered = sorted(kept, key=lambda key: (sum(key[1]), *key))
+    ordered = sorted(kept, key=_order)
     return Polynomial(tuple(Monomial(on, degrees, weights[on, degrees, h], h) for on, degrees, h in ordered))
 
 
@@ -247,6 +260,18 @@ def _restricted(term: Monomial) -> Character:
     on = tuple(i for i, k in zip(term.on, term.degrees, strict=True) if k % 2)
     factors = [hermite.hermite(k, np.ones(1)).item() for k in term.degrees] if term.hermite else []
     return Character(on, term.weight * math.prod(factors))
+
+
+def _order(key: tuple[tuple[int, ...], tuple[int, ...], bool]) -> Any:
+    return sum(key[1]), *key
+
+
+def _disordered(order: list[Any]) -> Iterable[Fault]:
+    for i, (before, after) in enumerate(itertools.pairwise(order), start=1):
+        if not before < after:
+            yield Fault(
+                ("terms", i), "out of canonical order, or twice; write it with bits(d) or reals(d) and operators"
+            )
 
 
 def _coordinate_faults(on: tuple[int, ...]) -> Iterable[Fault]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Int, Key
+from jaxtyping import Array, Bool, Int
 
 from dsl import keys
 from dsl.experiments import Experiment
@@ -55,10 +55,11 @@ class Program(abc.ABC):
         experiment = placed(experiment, drawn)
         prepared = self.prepared(experiment)
         experiment = placed(experiment, prepared)
-        return {"drawn": drawn | prepared, "measure": self._measured_constants(experiment, streams.measure)}
+        return {"drawn": drawn | prepared, "measure": self._measured_constants(experiment, streams)}
 
-    def _measured_constants(self, experiment: Any, key: Key[Array, ""]) -> dict[str, Any]:
-        nouns = self.measurements_in(experiment)
+    def _measured_constants(self, experiment: Any, streams: keys.Streams) -> dict[str, Any]:
+        # a name of its own, because observations fold the same stream by their step
+        key, nouns = keys.fold(streams.measure, "constants"), self.measurements_in(experiment)
         return {name: noun.constants(experiment, key) for name, noun in nouns.items()}
 
     def supplied(self, knobs: Any, inputs: Inputs) -> Any:

@@ -65,8 +65,10 @@ else:
         seed: Seed
 
         def realise(self, streams: Streams) -> Any:
-            """What the noun is under the root key of its own seed."""
-            return realised(self.noun, keys.streams(self.seed))
+            """What the noun is under the keys of its own seed."""
+            own = keys.streams(self.seed)
+            noun = realised(self.noun, own)
+            return noun.seeded(own) if hasattr(noun, "seeded") else noun
 
 
 def draws(spec: Spec, streams: Streams) -> dict[str, Any]:

@@ -41,6 +41,13 @@ class Trained(Model[X, Y], Reference, Generic[X, Y]):
         """That of the model that was trained."""
         return self.run.model.time_scale
 
+    def unfit(self, task: Any) -> Iterable[Fault]:
+        """Weights belong to the shapes that they were trained on."""
+        learned = self.run.task
+        if (task.shape, task.outputs) != (learned.shape, learned.outputs):
+            was, now = _reading(learned), _reading(task)
+            yield Fault((), f"its weights were trained to {was}; the task asks to {now}")
+
     def slot(self) -> "TrainedSlot":
         """The architecture, without the run."""
         return TrainedSlot(_architecture(self.run.model))
@@ -55,6 +62,10 @@ class Trained(Model[X, Y], Reference, Generic[X, Y]):
 
 def _architecture(model: Model[Any, Any]) -> Model[Any, Any]:
     return _architecture(model.run.model) if isinstance(model, Trained) else model
+
+
+def _reading(task: Any) -> str:
+    return f"read x of shape {task.shape} and put out {'one number' if task.outputs is None else task.outputs}"
 
 
 class TrainedSlot(Model[X, Y], Slot, Generic[X, Y]):

@@ -37,7 +37,7 @@ class Solver(Spec, abstract=True):
 
     @abc.abstractmethod
     def init(self, problem: Any, key: Key[Array, ""]) -> Any:
-        """The state at step 0, from the root key of the run."""
+        """The state at step 0, from the key for `init`."""
 
     def step(self, problem: Any, state: Any, key: Key[Array, ""]) -> Any:
         """One step."""

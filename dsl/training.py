@@ -41,6 +41,7 @@ class Training(Experiment, Generic[X, Y]):
         """Adds: draws that do not fit the task, schedules beyond the last step, measurements that cannot be taken."""
         yield from super().check()
         yield from (fault.under("protocol") for fault in self.protocol.unfit(self.task))
+        yield from (fault.under("model") for fault in self.model.unfit(self.task))
         yield from schedule_faults(self.measure, self.last)
         yield from measurement_faults(self)
 

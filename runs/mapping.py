@@ -124,10 +124,16 @@ def _blocks(lane: Lane, width: int, shared: Any, live: Any, *args: Any) -> Any:
     def one(block: Any) -> Any:
         alive, rest = block
         shapes = jax.eval_shape(run, *rest)
-        nothing = lambda *_: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        nothing = lambda *_: jax.tree.map(_zeros, shapes)
         return jax.lax.cond(alive[0], run, nothing, *rest)
 
     return jax.lax.map(one, (live, args))
+
+
+def _zeros(shape: Any) -> Any:
+    if jnp.issubdtype(shape.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(jnp.zeros((*shape.shape, 2), jnp.uint32))
+    return jnp.zeros(shape.shape, shape.dtype)
 
 
 def _lanes(lane: Lane, width: int, shared: Any, *args: Any) -> Any:

@@ -268,10 +268,6 @@ def test_a_file_cannot_name_code(name: str) -> None:
         load({"kind": name, "command": "true"})
 
 
-def test_a_key_that_is_written_twice_is_read_as_json_reads_it() -> None:
-    assert loads('{"kind": "Hypercube", "d": 3, "d": 4}') == Hypercube(4)
-
-
 def test_the_expected_interface_is_checked() -> None:
     assert load(dump(Relu()), Relu) == Relu()
     with pytest.raises(SpecError, match="expected a Target, got Relu"):

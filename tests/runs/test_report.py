@@ -320,13 +320,13 @@ def test_a_summary_takes_finished_points_alone():
     points = grid(training, lr=(0.1,), seed=range(201))
     whole, lost = measured_table(points), measured_table(points, "diverged at step 11")
     assert points_grid(whole).rows == (("0.1", "201 of 201", "0.1909 [0.09091, 0.2909]", "1 s"),)
-    assert points_grid(lost).rows == (("0.1", "0 of 201", "–", "–"),)  # noqa: RUF001
+    assert points_grid(lost).rows == (("0.1", "0 of 201", "–", "–"),)  # noqa: RUF001 # the page's sign for nothing
     assert "201 points: diverged at step 11" in points_grid(lost).notes
 
 
 def test_a_summary_without_axes_and_one_with_too_many():
     entries = [Entry(f"{i:064x}", {"seed": i}, "failed: memory\nat home") for i in range(201)]
-    assert points_grid(Table.build(entries, {})).rows == (("0 of 201", "–"),)  # noqa: RUF001
+    assert points_grid(Table.build(entries, {})).rows == (("0 of 201", "–"),)  # noqa: RUF001 # the page's sign for nothing
     assert "201 points: failed: memory" in points_grid(Table.build(entries, {})).notes
     many = points_grid(Table.build([Entry(f"{i:064x}", {"n": i}) for i in range(300)], {}))
     assert len(many.rows) == 200
