@@ -4,6 +4,7 @@
 """
 
 from dsl.activations import Activation as Activation
+from dsl.activations import HermiteSeries as HermiteSeries
 from dsl.activations import Relu as Relu
 from dsl.activations import Sigmoid as Sigmoid
 from dsl.activations import Tanh as Tanh
@@ -26,6 +27,7 @@ from dsl.explain import Prediction as Prediction
 from dsl.explain import explain as explain
 from dsl.faults import Fault as Fault
 from dsl.faults import SpecError as SpecError
+from dsl.features import SupportMass as SupportMass
 from dsl.fields import Count as Count
 from dsl.fields import Knob as Knob
 from dsl.fields import Seed as Seed
@@ -38,6 +40,7 @@ from dsl.laws import Distribution as Distribution
 from dsl.laws import Gaussian as Gaussian
 from dsl.laws import Hypercube as Hypercube
 from dsl.losses import L2 as L2
+from dsl.losses import CorrelationLoss as CorrelationLoss
 from dsl.losses import LogisticLoss as LogisticLoss
 from dsl.losses import Loss as Loss
 from dsl.losses import Penalty as Penalty
@@ -62,6 +65,7 @@ from dsl.optimizers import Adam as Adam
 from dsl.optimizers import AdamW as AdamW
 from dsl.optimizers import Optimizer as Optimizer
 from dsl.optimizers import Sgd as Sgd
+from dsl.optimizers import SphericalSgd as SphericalSgd
 from dsl.polynomials import Character as Character
 from dsl.polynomials import FourierPolynomial as FourierPolynomial
 from dsl.polynomials import Monomial as Monomial

@@ -1,12 +1,15 @@
 """Activations: functions of one real number, as nouns, because a spec holds no functions."""
 
 import abc
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from dsl.faults import Fault
 from dsl.spec import Spec
+from theory import hermite
 
 
 class Activation(Spec, abstract=True):
@@ -43,3 +46,18 @@ class Sigmoid(Activation):
     def __call__(self, z: Float[Array, "*any"]) -> Float[Array, "*any"]:
         """The logistic function of slope * z + shift, times gain, elementwise."""
         return self.gain * jax.nn.sigmoid(self.slope * z + self.shift)
+
+
+class HermiteSeries(Activation):
+    """sum_k coefficients[k] he_k(z), with the orthonormal Hermite polynomials."""
+
+    coefficients: tuple[float, ...]
+
+    def check(self) -> Iterable[Fault]:
+        """At least one coefficient."""
+        return [Fault(("coefficients",), "expected at least one, got none")] if not self.coefficients else ()
+
+    def __call__(self, z: Float[Array, "*any"]) -> Float[Array, "*any"]:
+        """sum_k c_k he_k(z), of the shape of z."""
+        weights = jnp.stack([jnp.asarray(c, z.dtype) for c in self.coefficients])
+        return jnp.tensordot(weights, hermite.hermite_all(len(self.coefficients) - 1, z), axes=1)

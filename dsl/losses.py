@@ -165,6 +165,14 @@ class LogisticLoss(Loss[Real]):
         return jax.nn.softplus(-y * prediction)
 
 
+class CorrelationLoss(Loss[Real]):
+    """-f y: the part of the squared loss that a network of vanishing size feels."""
+
+    def __call__(self, prediction: Float[Array, "n"], y: Float[Array, "n"]) -> Float[Array, "n"]:
+        """-f y of each example."""
+        return -prediction * y
+
+
 class L2(Penalty):
     """lam / 2 times the squared norm of all weights, biases included."""
 

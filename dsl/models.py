@@ -98,11 +98,16 @@ class MeanField(Scaling):
     """f = (1/N) sum_j a_j act(<w_j, x> + b_j): w uniform on {+-1/sqrt(d)}^d, a and b uniform on [-1, 1].
 
     Gradients are multiplied by N, so that each neuron moves at rate one whatever the width (2202.08658, the model
-    before its theorem 1; the initialisation of b as in 2302.11055; both from memory, unverified).
+    before its theorem 1; the initialisation of b as in 2302.11055; both from memory, unverified). With
+    `readout="signs"`, a is uniform on {-1, +1}, as in 2302.11055.
     """
 
+    readout: Literal["uniform", "signs"] = "uniform"
+
     def weight(self, key: Key[Array, ""], fan_out: int, fan_in: int, role: Role) -> Float[Array, "out in"]:
-        """+-1/sqrt(fan_in), and U(-1, 1) at the output."""
+        """+-1/sqrt(fan_in); at the output U(-1, 1), or signs."""
+        if role == "output" and self.readout == "signs":
+            return boolean.sample_bits(key, fan_out, fan_in)
         if role == "output":
             return jax.random.uniform(key, (fan_out, fan_in), jnp.float32, -1.0, 1.0)
         return boolean.sample_bits(key, fan_out, fan_in) / math.sqrt(fan_in)

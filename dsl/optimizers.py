@@ -3,10 +3,13 @@
 import abc
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
 
 from dsl.rates import Rate
 from dsl.spec import Spec
+from theory.spherical import spherical_step
 
 
 class Optimizer(Spec, abstract=True):
@@ -50,3 +53,24 @@ class AdamW(Optimizer):
     def transformation(self, steps: int) -> optax.GradientTransformation:
         """-lr * (m / (sqrt(v) + eps) + decay * w), with bias-corrected moments m and v."""
         return optax.adamw(_schedule(self.lr, steps), weight_decay=self.decay)
+
+
+class SphericalSgd(Optimizer):
+    """Projected SGD of unit vectors with clipped coordinates: phase 1 of 2302.11055 (from memory, unverified).
+
+    Every row of a weight matrix is a neuron on the sphere; biases stand still. With `clip=1.0` nothing is clipped.
+    """
+
+    lr: float | Rate
+    clip: float = 1.0
+
+    def transformation(self, steps: int) -> optax.GradientTransformation:
+        """The step of `theory.spherical.spherical_step`, counted from 0."""
+        rate = _schedule(self.lr, steps)
+
+        def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+            lr = rate(state) if callable(rate) else rate
+            step = lambda g, w: spherical_step(w, g, lr, self.clip) - w if w.ndim == 2 else jnp.zeros_like(w)
+            return jax.tree.map(step, updates, params), state + 1
+
+        return optax.GradientTransformation(lambda params: jnp.zeros((), jnp.int32), update)

@@ -14,4 +14,5 @@ from runs.statistics import first_passage as first_passage
 from runs.statistics import median as median
 from runs.statistics import per_seed as per_seed
 from runs.statistics import power_law as power_law
+from runs.statistics import scaling_exponent as scaling_exponent
 from runs.table import Table as Table

@@ -177,6 +177,36 @@ def power_law(x: ArrayLike, y: ArrayLike, confidence: float = 0.95) -> Interval:
     return Interval(slope, slope - reach, slope + reach, len(x), "least squares", confidence)
 
 
+def scaling_exponent(passages: FirstPassage, against: str, confidence: float = 0.95) -> Interval:
+    """The exponent a of T ~ x^a, where T is the median first passage over the points with one value x of an axis.
+
+    Points that never passed count as later than all others, so a value of which half of the points never passed has no
+    median. The interval is that of a bootstrap over the points of each value (1000 resamples, percentiles).
+
+    Args:
+        passages: of a scalar measurement, for points that differ in the axis and in the seed.
+        against: the axis, with at least 3 values.
+        confidence: of the interval.
+
+    Raises:
+        ValueError: if a median is not finite, or a point has no result.
+    """
+    values = np.unique(passages[against])
+    samples = [np.asarray(passages.steps[passages[against] == value], np.float64) for value in values]
+    for value, sample in zip(values, samples, strict=True):
+        if not np.isfinite(np.median(_numbers("scaling_exponent", sample))):
+            raise ValueError(f"scaling_exponent: half of the points with {against}={value} never passed")
+    slope = power_law(values, [np.median(sample) for sample in samples]).estimate
+    draws = np.random.default_rng(0)
+    slopes = []
+    for _ in range(1000):
+        medians = np.array([np.median(draws.choice(sample, len(sample))) for sample in samples])
+        if np.isfinite(medians).all():  # a resample may have too few points that passed
+            slopes.append(np.polyfit(np.log(values), np.log(medians), 1)[0])
+    low, high = np.quantile(slopes, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(slope, float(low), float(high), min(map(len, samples)), "bootstrap", confidence)
+
+
 def _component(table: Table, name: str, index: int | None) -> Float64[np.ndarray, " rows"]:
     column = table[name]
     if column.ndim == 1:
