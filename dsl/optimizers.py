@@ -69,7 +69,7 @@ class SphericalSgd(Optimizer):
         rate = _schedule(self.lr, steps)
 
         def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-            lr = rate(state) if callable(rate) else rate
+            lr: Any = rate(state) if callable(rate) else rate
             step = lambda g, w: spherical_step(w, g, lr, self.clip) - w if w.ndim == 2 else jnp.zeros_like(w)
             return jax.tree.map(step, updates, params), state + 1
 
