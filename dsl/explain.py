@@ -5,35 +5,14 @@ rule that speaks also says when it does not apply, and why.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from dsl import hardness
+from dsl.prediction import Prediction as Prediction
+from dsl.prediction import about
 from dsl.spec import Spec
-from dsl.support import Support, Term, Unknown, target_support
+from dsl.support import Support, Term, Unknown
 from theory import leap as orders
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One statement of theory about a spec.
-
-    Attributes:
-        name: what is predicted.
-        value: the prediction (a number, a truth value, a tuple); None where it does not apply.
-        applies: whether the spec meets the conditions.
-        why: how the value comes about, or why the theory does not apply.
-        conditions: what the spec must be for the theory to apply.
-        citation: the arXiv number of the source, or `by definition`.
-        verified: False while the source was quoted from memory.
-    """
-
-    name: str
-    value: Any
-    applies: bool
-    why: str
-    conditions: str
-    citation: str
-    verified: bool
 
 
 def explain(spec: Spec) -> tuple[Prediction, ...]:
@@ -47,22 +26,22 @@ def explain(spec: Spec) -> tuple[Prediction, ...]:
 
 def support_rule(spec: Spec) -> Prediction | None:
     """The terms of the target in the basis of its law."""
-    return _about(spec, "support", "by definition", lambda s: (tuple(_key(t, s) for t in s.terms), _counted(s)), True)
+    return about(spec, "support", "by definition", lambda s: (tuple(_key(t, s) for t in s.terms), _counted(s)), True)
 
 
 def staircase_rule(spec: Spec) -> Prediction | None:
     """Whether the target is a staircase function (2108.10573; without its bounds on the coefficients)."""
-    return _about(spec, "staircase", "2108.10573", _staircase, False)
+    return about(spec, "staircase", "2108.10573", _staircase, False)
 
 
 def merged_staircase_rule(spec: Spec) -> Prediction | None:
     """Whether the target has the merged-staircase property (2202.08658)."""
-    return _about(spec, "merged staircase", "2202.08658", _merged, True)
+    return about(spec, "merged staircase", "2202.08658", _merged, True)
 
 
 def leap_rule(spec: Spec) -> Prediction | None:
     """The leap of the target (2302.11055), with the order in which its terms can be found."""
-    return _about(spec, "leap", "2302.11055", lambda s: (orders.leap(s.terms), _order(s)), False)
+    return about(spec, "leap", "2302.11055", lambda s: (orders.leap(s.terms), _order(s)), False)
 
 
 RULES: tuple[Callable[[Spec], Prediction | None], ...] = (
@@ -70,21 +49,12 @@ RULES: tuple[Callable[[Spec], Prediction | None], ...] = (
     staircase_rule,
     merged_staircase_rule,
     leap_rule,
+    hardness.isoleap_rule,
+    hardness.exponent_rule,
+    hardness.alignment_rule,
+    hardness.csq_rule,
+    hardness.linear_rule,
 )
-
-_NEEDS = "a Training on Labelled(law, target) with a polynomial target on uniform bits or standard Gaussian inputs"
-
-
-def _about(
-    spec: Spec, name: str, citation: str, value: Callable[[Support], tuple[Any, str]], verified: bool
-) -> Prediction:
-    """A prediction from the support alone; `value` gives it with its reason."""
-    try:
-        support = target_support(spec)
-        found, why = value(support)
-    except Unknown as reason:
-        return Prediction(name, None, False, str(reason), _NEEDS, citation, verified)
-    return Prediction(name, found, True, why, support.conditions, citation, verified)
 
 
 def _staircase(support: Support) -> tuple[bool, str]:

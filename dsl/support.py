@@ -24,11 +24,15 @@ class Support:
 
     Attributes:
         terms: all exponents are 1 in the Fourier basis; Hermite degrees in the other one.
+        coefficients: of the terms, in their order.
+        d: the number of coordinates of the law.
         fourier: whether the basis is that of the cube.
         conditions: the law and the basis in words.
     """
 
     terms: tuple[Term, ...]
+    coefficients: tuple[float, ...]
+    d: int
     fourier: bool
     conditions: str
 
@@ -61,12 +65,14 @@ def _support(task: Labelled[Any, Any]) -> Support:
         on_bits = fourier(target) if isinstance(target, Polynomial) else target.scaled(1.0)
         assert isinstance(on_bits, FourierPolynomial)
         weights = {tuple((i, 1) for i in term.on): term.weight for term in on_bits.terms}
-        return Support(_kept(weights, target), True, "uniform bits; Fourier basis; the law behind any finite sample")
+        return Support(
+            *_kept(weights, target), law.d, True, "uniform bits; Fourier basis; the law behind any finite sample"
+        )
     if isinstance(law, Gaussian) and law.scale == 1.0 and isinstance(target, Polynomial):
         conditions = (
             "standard Gaussian inputs; Hermite basis in the given coordinates; the law behind any finite sample"
         )
-        return Support(_kept(target.hermite_terms(), target), False, conditions)
+        return Support(*_kept(target.hermite_terms(), target), law.d, False, conditions)
     if isinstance(law, Gaussian) and law.scale != 1.0:
         raise Unknown(f"the Hermite basis used here is that of Gaussian(scale=1.0), the law has scale={law.scale}")
     raise Unknown(f"no orthogonal basis is known for the law {type(law).__name__}")
@@ -84,7 +90,10 @@ def _polynomial(target: Any) -> Polynomial | FourierPolynomial:
     return noun  # type: ignore[return-value]  # the two polynomials are the only ones
 
 
-def _kept(weights: Mapping[tuple[tuple[int, int], ...], float], written: Any) -> tuple[Term, ...]:
+def _kept(
+    weights: Mapping[tuple[tuple[int, int], ...], float], written: Any
+) -> tuple[tuple[Term, ...], tuple[float, ...]]:
     sizes = [abs(w) for w in weights.values()] + [abs(term.weight) for term in written.terms]
     kept = [key for key, weight in weights.items() if key and abs(weight) > ROUNDING * max(sizes)]
-    return tuple(dict(key) for key in sorted(kept, key=lambda key: (sum(k for _, k in key), key)))
+    ordered = sorted(kept, key=lambda key: (sum(k for _, k in key), key))
+    return tuple(map(dict, ordered)), tuple(weights[key] for key in ordered)

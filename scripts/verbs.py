@@ -117,7 +117,8 @@ def _told(found: Sequence[Prediction]) -> Iterator[str]:
     for p in found:
         if p.applies:
             # a list is told in words
-            yield f"  {p.name}: {p.why}" if isinstance(p.value, tuple) else f"  {p.name}: {p.value}: {p.why}"
+            value = f"{p.value:.4g}" if isinstance(p.value, float) else p.value
+            yield f"  {p.name}: {p.why}" if isinstance(p.value, tuple) else f"  {p.name}: {value}: {p.why}"
             yield f"    conditions: {p.conditions}"
             yield f"    source: {p.citation}{'' if p.verified else ' (from memory, unverified)'}"
         else:

@@ -5,6 +5,7 @@ term is a character), Hermite degrees on Gaussian space. The empty mapping is th
 """
 
 import heapq
+import itertools
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TypeAlias, TypeVar
@@ -71,6 +72,28 @@ def discovery(support: Support[Coordinate]) -> list[tuple[Mapping[Coordinate, in
                     if mass[other] <= threshold:
                         heapq.heappush(ready, (mass[other], other))
     return found
+
+
+def closure(support: Support[Coordinate], threshold: int) -> frozenset[Coordinate]:
+    """The coordinates that can be found without ever bringing more than `threshold` of new mass at once.
+
+    With threshold = leap - 1 some term is left over: the terms within the closure are learned first, and the others
+    are the residual of which lower bounds speak.
+
+    Args:
+        support: the terms, coordinate -> exponent >= 1.
+        threshold: the most new mass of a term.
+
+    Returns:
+        The coordinates of the terms so reached, in whatever order they are taken.
+
+    Raises:
+        ValueError: if an exponent is not positive.
+
+    Source: as `leap`.
+    """
+    reached = itertools.takewhile(lambda step: step[1] <= threshold, discovery(support))
+    return frozenset(coordinate for term, _ in reached for coordinate in term)
 
 
 def is_merged_staircase(support: Support[Coordinate]) -> bool:

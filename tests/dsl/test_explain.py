@@ -70,7 +70,7 @@ def test_a_staircase_on_bits():
     assert found["support"].value == ((0,), (0, 1), (0, 1, 2))
     assert [found[name].value for name in ("staircase", "merged staircase", "leap")] == [True, True, 1]
     assert "x0 (+1) then x0*x1 (+1) then x0*x1*x2 (+1)" in found["leap"].why
-    assert all(p.applies and "uniform bits" in p.conditions for p in found.values())
+    assert all(p.applies and "uniform bits" in p.conditions for name, p in found.items() if name != "isoleap")
 
 
 def test_a_merged_staircase_that_is_no_staircase():
@@ -142,7 +142,7 @@ def test_other_laws_and_specs_say_why_not():
 
 
 def test_sources_that_were_not_read_are_marked():
-    assert {name for name, p in on_bits(x[0]).items() if not p.verified} == {"staircase", "leap"}
+    assert {name for name, p in on_bits(x[0]).items() if p.verified} == {"support", "merged staircase"}
 
 
 @pytest.mark.parametrize("target", [x[0] + x[0] * x[1], he(2, z[0])])

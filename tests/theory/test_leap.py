@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from theory.leap import discovery, is_merged_staircase, is_staircase, leap
+from theory.leap import closure, discovery, is_merged_staircase, is_staircase, leap
 
 Term = Mapping[int, int]
 
@@ -39,7 +39,7 @@ def staircase_by_definition(support: list[Term]) -> bool:
 @pytest.mark.parametrize("exponents", [1, 3])
 def test_leap_is_the_minimum_over_all_orders(exponents: int) -> None:
     rng = random.Random(exponents)
-    for _ in range(300):
+    for _ in range(1000):
         support = random_support(rng, exponents)
         assert leap(support) == leap_by_definition(support), support
 
@@ -104,12 +104,38 @@ def test_discovery_finds_each_term_once_with_its_new_mass() -> None:
         assert not waiting
 
 
+def test_the_closure_is_what_no_order_can_leave_and_every_order_reaches() -> None:
+    rng = random.Random(4)
+    for _ in range(500):
+        support, threshold = random_support(rng, 3), rng.randint(0, 4)
+        reached: set[int] = set()
+        for _ in support:
+            waiting = rng.sample(support, len(support))
+            for term in waiting:
+                if sum(e for c, e in term.items() if c not in reached) <= threshold:
+                    reached |= set(term)
+        assert closure(support, threshold) == reached
+
+
+def test_below_the_leap_the_closure_leaves_some_term_and_at_the_leap_none() -> None:
+    rng = random.Random(5)
+    for _ in range(300):
+        support = random_support(rng, 3)
+        everything = {c for term in support for c in term}
+        assert closure(support, leap(support)) == everything
+        assert closure(support, leap(support) - 1) < everything
+    assert closure(sets("1", "23", "245"), 1) == {1}
+    assert closure([], 3) == frozenset()
+
+
 def test_coordinates_may_be_any_hashable() -> None:
     assert leap([{"a": 1}, {"a": 1, ("b", 0): 2}]) == 2
 
 
 @pytest.mark.parametrize("exponent", [0, -2])
-@pytest.mark.parametrize("function", [leap, discovery, is_merged_staircase, is_staircase])
+@pytest.mark.parametrize(
+    "function", [leap, discovery, lambda support: closure(support, 1), is_merged_staircase, is_staircase]
+)
 def test_exponents_that_are_not_positive_are_refused_by_name(function, exponent: int) -> None:
     with pytest.raises(ValueError, match=rf"term 1: the exponent of coordinate 7 is {exponent}"):
         function([{0: 1}, {3: 1, 7: exponent}])
