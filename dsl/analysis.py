@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from dsl import keys
 from dsl.experiments import Experiment, Precision, measurement_faults
 from dsl.faults import Fault
 from dsl.fields import Seed
@@ -65,5 +66,5 @@ class AnalysisProgram(Program):
         """The measurements that are due, by name."""
         experiment, streams = self.realised(knobs, inputs, constants)
         nouns = self.measurements_in(experiment)
-        of_step = streams.measure
+        of_step = keys.fold(streams.measure, 0)
         return {name: nouns[name](experiment, state, constants["measure"][name], of_step) for name in due}

@@ -9,7 +9,7 @@ import numpy as np
 
 from dsl.faults import Fault, nearest
 from dsl.identity import Composed, digest, walk
-from dsl.measurements import Measurement, Observed, names
+from dsl.measurements import Measurement, Observed
 from dsl.spec import children
 
 Precision = Literal["float32", "float64"]
@@ -46,11 +46,11 @@ class Experiment(Composed, abstract=True):
         yield from _underflows(self, fields.precision)
 
 
-def _repeated(measure: Iterable[Any]) -> Iterable[Fault]:
-    found = names(measure)
-    for i, name in enumerate(found):
-        if name in found[:i]:
-            yield Fault(("measure", i), f"{name} is measured twice; join its steps in one schedule")
+def _repeated(measure: tuple[Any, ...]) -> Iterable[Fault]:
+    nouns = [item.measurement if isinstance(item, Observed) else item for item in measure]
+    for i, noun in enumerate(nouns):
+        if noun in nouns[:i]:
+            yield Fault(("measure", i), f"{noun!r} is measured twice; join its steps in one schedule")
 
 
 def _underflows(experiment: Any, precision: str) -> Iterable[Fault]:

@@ -80,10 +80,14 @@ def _checked_union(members: tuple[Any, ...], build: Build) -> Any:
     expected = " or ".join([*map(shown, others), *(noun.__name__ for noun in nouns)])
     union = typing.Union[tuple(checked_type(m, build) for m in others) or (None,)]  # noqa: UP007 # members are computed
     plain = pydantic.TypeAdapter(typing.cast(Any, union), config=STRICT)
+    tuples = [checked_type(m, build) for m in others if get_origin(m) is tuple]
+    sequence = pydantic.TypeAdapter(tuples[0], config=STRICT) if len(tuples) == 1 else None
 
     def check(value: Any) -> Any:
         if nouns and (isinstance(value, dict) or is_noun(type(value))):
             return build(nouns, value)
+        if sequence is not None and isinstance(value, tuple):
+            return sequence.validate_python(value)  # its faults have paths into the tuple
         try:
             return plain.validate_python(value)
         except ValidationError:

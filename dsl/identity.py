@@ -48,10 +48,20 @@ def _canonical(value: Any, root: bool = False) -> Any:
 
 
 def _told(spec: Spec) -> Iterator[dataclasses.Field[Any]]:
-    """The fields that differ from their defaults: a new field with a default keeps every older digest."""
+    """The fields that differ from their defaults: a new field with a default keeps every older digest.
+
+    A default that holds a noun of a later version is told too, because its numbers have changed.
+    """
     for f in dataclasses.fields(spec):  # type: ignore[arg-type]  # every final noun is a dataclass
-        if f.default is dataclasses.MISSING or getattr(spec, f.name) != f.default:
+        value = getattr(spec, f.name)
+        if f.default is dataclasses.MISSING or value != f.default or _changed(value):
             yield f
+
+
+def _changed(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return any(map(_changed, value))
+    return isinstance(value, Spec) and any(noun.__spec_version__ > 1 for _, noun in walk(value))
 
 
 def dump(spec: Spec) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dsl.faults import Fault
 from dsl.modules import split, weights_of
 from dsl.sample import law_of
 from dsl.schedules import When
-from dsl.spec import Spec
+from dsl.spec import Spec, structure_fields
 from dsl.targets import Target
 from dsl.tasks import Task
 
@@ -55,10 +55,23 @@ class Observed(Spec):
 
 
 def names(measure: Iterable[Any]) -> tuple[str, ...]:
-    """The name of each measurement: its class, or its repr where an experiment has two of a class."""
+    """The name of each measurement: its class, or its repr where an experiment has two of a class.
+
+    Names are structure, because points that differ in knobs share a program: of a measurement that holds knobs only the
+    integers and text are told, as in `FactAlignment(layer=2)`; what is still alike is counted, `TestLoss[1]`.
+    """
     nouns = [m.measurement if isinstance(m, Observed) else m for m in measure]
-    classes = [type(m).__name__ for m in nouns]
-    return tuple(repr(m) if classes.count(c) > 1 else c for m, c in zip(nouns, classes, strict=True))
+    found = [type(m).__name__ for m in nouns]
+    found = [_outlined(m) if found.count(name) > 1 else name for m, name in zip(nouns, found, strict=True)]
+    return tuple(f"{n}[{found[:i].count(n)}]" if found.count(n) > 1 else n for i, n in enumerate(found))
+
+
+def _outlined(noun: Spec) -> str:
+    if not jax.tree.leaves(noun):
+        return repr(noun)
+    plain = {name: getattr(noun, name) for name in structure_fields(type(noun))}
+    told = ", ".join(f"{name}={value!r}" for name, value in plain.items())
+    return f"{type(noun).__name__}({told})" if told else type(noun).__name__
 
 
 def examples(draw: Draw, experiment: Any, on: Any, key: Key[Array, ""]) -> Batch:

@@ -57,6 +57,13 @@ def split(module: Any) -> tuple[Any, Any]:
     return eqx.partition(module, is_weight(module), is_leaf=lambda node: isinstance(node, Spec))
 
 
+def carried(module: Any) -> tuple[Any, Any]:
+    """A module as (all its arrays, the rest): what a state holds, integers included, but nothing that nouns hold."""
+    held = lambda node: isinstance(node, Spec)
+    arrays = jax.tree.map(lambda leaf: not held(leaf) and eqx.is_array(leaf), module, is_leaf=held)
+    return eqx.partition(module, arrays, is_leaf=held)
+
+
 def weights_of(module: Any) -> Any:
     """The trained arrays of a module, in its structure."""
     return split(module)[0]

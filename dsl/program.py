@@ -6,11 +6,13 @@ Experiments of equal structure share one program.
 """
 
 import abc
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
@@ -91,8 +93,19 @@ class Program(abc.ABC):
         """The values of the measurements that are due."""
 
     def finished(self, state: Any) -> Bool[Array, ""] | bool:
-        """Whether no step is left."""
-        return state["step"] >= self.last
+        """Whether no step is left: the last one is made, or a rule has ended the run before."""
+        return state.get("done", False) | (state["step"] >= self.last)
+
+    def healthy(self, state: Any) -> Bool[Array, ""] | bool:
+        """Whether the run has not diverged; by default, no number of the state is NaN (a bound may be infinite)."""
+        return none_is(jnp.isnan, state)
+
+
+def none_is(bad: Any, tree: Any) -> Any:
+    """Whether no floating-point number in a tree is bad."""
+    numbers = [leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, (float, np.generic, np.ndarray, jax.Array))]
+    leaves = [leaf for leaf in numbers if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)]
+    return functools.reduce(jnp.logical_and, [~jnp.any(bad(leaf)) for leaf in leaves], jnp.array(True))
 
 
 def compile(experiment: Experiment) -> Program:

@@ -87,8 +87,9 @@ class Descent(Protocol):
         batch = self.draw.batch(experiment.task, streams.data, state.step)
         weights, rest = self._trained(state.model)
         gradient = jax.grad(lambda w: objective(experiment, eqx.combine(w, rest), batch))(weights)
-        if experiment.model.time_scale != 1.0:
-            gradient = jax.tree.map(lambda g: experiment.model.time_scale * g, gradient)
+        scale = experiment.model.time_scale  # an array where it comes from a knob
+        if not isinstance(scale, float) or scale != 1.0:
+            gradient = jax.tree.map(lambda g: scale * g, gradient)
         extra = {"key": keys.fold(streams.noise, state.step), "step": state.step}
         updates, memory = self._transformation().update(gradient, state.memory, weights, **extra)
         model = eqx.combine(optax.apply_updates(weights, updates), rest)
@@ -105,4 +106,7 @@ class Descent(Protocol):
         """The weights that move, and everything else of the model."""
         if self.only == "all":
             return split(model)
-        return eqx.partition(model, in_part(model, self.only), is_leaf=lambda node: isinstance(node, Spec))
+        chosen = in_part(model, self.only)
+        if not any(jax.tree.leaves(chosen)):
+            raise ValueError(f"only={self.only!r}: {type(model).__name__} has no weights in a part of that name")
+        return eqx.partition(model, chosen, is_leaf=lambda node: isinstance(node, Spec))

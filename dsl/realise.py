@@ -6,13 +6,13 @@ noun's purpose alone.
 """
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from dsl import keys
-from dsl.faults import Path, written
+from dsl.faults import Fault, Path, written
 from dsl.fields import Seed
-from dsl.identity import Composed
+from dsl.identity import Composed, walk
 from dsl.keys import Streams
 from dsl.spec import Spec, children, hints, rebuilt
 
@@ -63,6 +63,11 @@ else:
 
         noun: N
         seed: Seed
+
+        def check(self) -> Iterable[Fault]:
+            """Something inside is drawn once per run: else the seed would say what it does not do."""
+            if not any(isinstance(noun, Random) or hasattr(noun, "seeded") for _, noun in walk(self.noun)):
+                yield Fault(("noun",), f"nothing in {type(self.noun).__name__} is drawn once per run: use Sample")
 
         def realise(self, streams: Streams) -> Any:
             """What the noun is under the keys of its own seed."""

@@ -15,7 +15,7 @@ from dsl.faults import Fault
 from dsl.models import Model
 from dsl.modules import split
 from dsl.references import Reference, Slot
-from dsl.schedules import AtEnd, When
+from dsl.schedules import At, AtEnd, When
 from dsl.training import Training
 
 
@@ -29,8 +29,9 @@ class Trained(Model[X, Y], Reference, Generic[X, Y]):
         """The run measures its weights, at this step."""
         if "Weights" not in self.run.observed():
             yield Fault(("run", "measure"), "expected Weights() @ ..., because Trained reads the weights")
-        elif self._step() not in (steps := self.run.observed()["Weights"].when.steps(self.run.last)):
-            yield Fault(("at",), f"expected a step at which the run measures Weights(), one of {steps}, got {self.at}")
+        elif not self.run.observed()["Weights"].when.has(self._step(), self.run.last):
+            when = self.run.observed()["Weights"].when
+            yield Fault(("at",), f"expected a step at which the run measures Weights(), {when!r}, got {self.at}")
 
     def init(self, key: Key[Array, ""], task: Any) -> eqx.Module:
         """Refused: the weights come from a run."""
@@ -114,11 +115,16 @@ class Result(Reference):
 
     def check(self) -> Iterable[Fault]:
         """The run measures this, at one step."""
-        steps = self.at.steps(self.run.last)
         if self.measurement not in self.run.observed():
             yield Fault(("measurement",), unknown_measurement(self.run, self.measurement))
-        elif len(steps) != 1 or steps[0] not in self.run.observed()[self.measurement].when.steps(self.run.last):
+        elif not self._one_step():
             yield Fault(("at",), f"expected one step at which the run measures {self.measurement}, got {self.at!r}")
+
+    def _one_step(self) -> bool:
+        if not isinstance(self.at, (At, AtEnd)):
+            return False
+        steps, when = self.at.steps(self.run.last), self.run.observed()[self.measurement].when
+        return len(steps) == 1 and when.has(steps[0], self.run.last)
 
     def slot(self) -> "ArraySlot":
         """Arrays of the point's own."""

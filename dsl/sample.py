@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
+from dsl import keys
 from dsl.faults import Fault
 from dsl.fields import Count
 from dsl.keys import Streams
@@ -101,7 +102,7 @@ else:
 
         def realise(self, streams: Streams) -> Drawn:
             """Draw n examples of the realised law, from the key for `data`."""
-            law, key = realised(self.noun, streams), streams.data
+            law, key = realised(self.noun, streams), keys.fold(streams.data, "sample")
             if self.replace:
                 return Drawn(law.sample(key, self.n), law)
             points, weights = law.nodes()

@@ -21,6 +21,10 @@ class When(Spec, abstract=True):
         """What of this schedule lies beyond the last step."""
         return ()
 
+    def has(self, step: int, last: int) -> bool:
+        """Whether a step is one of them; asked before anything is known of how many there are."""
+        return step in self.steps(last)
+
 
 class Every(When):
     """Steps 0, n, 2n, ..."""
@@ -30,6 +34,10 @@ class Every(When):
     def steps(self, last: int) -> tuple[int, ...]:
         """0, n, 2n, ..., up to the last."""
         return tuple(range(0, last + 1, self.n))
+
+    def has(self, step: int, last: int) -> bool:
+        """Multiples of n up to the last."""
+        return 0 <= step <= last and step % self.n == 0
 
     def unfit(self, last: int) -> Iterable[Fault]:
         """A period longer than the run."""

@@ -103,18 +103,20 @@ class SolvingProgram(Program):
     def init(self, knobs: Any, inputs: Inputs, constants: Any) -> Any:
         """The step and what the solver keeps."""
         experiment, streams = self.realised(knobs, inputs, constants)
-        return {"step": jnp.zeros((), jnp.int32), "kept": experiment.by.init(experiment.problem, streams.init)}
+        kept = experiment.by.init(experiment.problem, streams.init)
+        done = _done(experiment.by.finished(experiment.problem, kept))
+        return {"step": jnp.zeros((), jnp.int32), "kept": kept, "done": done}
 
     def advance(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, n: Int[Array, ""] | int) -> Any:
-        """Up to n steps of the solver, fewer where it has finished; a loop of Python on the host."""
+        """Make n more steps of the solver, or fewer where it is done."""
         experiment, streams = self.realised(knobs, inputs, constants)
         by, problem, until = experiment.by, experiment.problem, state["step"] + n
 
         def step(state: Any) -> Any:
             kept = by.step(problem, state["kept"], keys.fold(streams.noise, state["step"]))
-            return {"step": state["step"] + 1, "kept": kept}
+            return {"step": state["step"] + 1, "kept": kept, "done": _done(by.finished(problem, kept))}
 
-        more = lambda state: (state["step"] < until) & _goes_on(by.finished(problem, state["kept"]))
+        more = lambda state: (state["step"] < until) & ~state["done"]
         if self.traced:
             return jax.lax.while_loop(more, step, state)
         while more(state):
@@ -130,5 +132,5 @@ class SolvingProgram(Program):
         return {name: nouns[name](experiment, whole, constants["measure"][name], of_step) for name in due}
 
 
-def _goes_on(finished: Any) -> Any:
-    return True if finished is None else jnp.logical_not(finished)
+def _done(finished: Any) -> Any:
+    return jnp.asarray(False if finished is None else finished, bool)

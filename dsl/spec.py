@@ -89,6 +89,11 @@ def hints(noun: type[Spec]) -> dict[str, Any]:
     return noun.__spec_hints__ or {}
 
 
+def structure_fields(noun: type[Spec]) -> tuple[str, ...]:
+    """The fields of a noun that are static: integers, text, `Static` floats."""
+    return tuple(name for name, hint in hints(noun).items() if traced(hint, name) != "knob")
+
+
 def children(spec: Spec) -> Iterator[tuple[faults.Path, Spec]]:
     """The nouns directly inside a spec, each with its path from it."""
     for name in hints(type(spec)):

@@ -3,9 +3,11 @@
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 from dsl.experiments import Experiment
+from dsl.faults import short
 
 
 @dataclass(frozen=True)
@@ -18,15 +20,31 @@ class Point:
     spec: Experiment
     axes: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        _require(isinstance(self.spec, Experiment), "Point: spec", self.spec, "an experiment")
+        _require(isinstance(self.axes, Mapping), "Point: axes", self.axes, "a mapping from names to values")
+
 
 def grid(make: Callable[..., Experiment], **axes: Iterable[Any]) -> list[Point]:
     """Call `make` on the product of its axes; the last axis varies fastest.
 
     A mapping as an axis gives its keys. Example: `grid(staircase, depth=(2, 4), seed=range(8))` has 16 points.
+
+    Raises:
+        TypeError: `make` is no function or makes no experiment, or an axis has no values to go through.
     """
+    _require(callable(make), "grid: make", make, "a function that returns an experiment")
+    for name, axis in axes.items():
+        _require(isinstance(axis, Iterable) and not isinstance(axis, str), f"grid: the axis {name}", axis, "its values")
     names, values = list(axes), [list(axis) for axis in axes.values()]
     rows = (dict(zip(names, row, strict=True)) for row in itertools.product(*values))
-    return [Point(make(**row), row) for row in rows]
+    return [_made(make, row) for row in rows]
+
+
+def _made(make: Callable[..., Any], row: dict[str, Any]) -> Point:
+    spec = make(**row)
+    _require(isinstance(spec, Experiment), f"grid: the result of make({_told(row)})", spec, "an experiment")
+    return Point(spec, row)
 
 
 @dataclass(frozen=True)
@@ -37,6 +55,12 @@ class Accept:
     high: float
     around: bool = False
 
+    def __post_init__(self) -> None:
+        for name, edge in (("low", self.low), ("high", self.high)):
+            _require(isinstance(edge, Real), f"Accept: {name}", edge, "a number")
+        if not self.low <= self.high:
+            raise ValueError(f"Accept: the band is [{self.low}, {self.high}]; expected low <= high")
+
     def band(self, predicted: float) -> tuple[float, float]:
         """The accepted interval for a prediction."""
         return (predicted + self.low, predicted + self.high) if self.around else (self.low, self.high)
@@ -44,6 +68,7 @@ class Accept:
 
 def within(tolerance: float) -> Accept:
     """Accept what lies at most `tolerance` from the prediction."""
+    _require(isinstance(tolerance, Real), "within: tolerance", tolerance, "a number")
     return Accept(-tolerance, tolerance, around=True)
 
 
@@ -84,6 +109,18 @@ class Claim:
     predicted: float | Callable[[Any], float] | None = None
     verified: bool = True
 
+    def __post_init__(self) -> None:
+        for name, text in (("statement", self.statement), ("citation", self.citation)):
+            _require(isinstance(text, str), f"Claim: {name}", text, "text")
+        here = f"Claim {self.statement!r}: "
+        _require(callable(self.measured), f"{here}measured", self.measured, "a function of the study's table")
+        known = isinstance(self.accept, Accept)
+        _require(known, f"{here}accept", self.accept, "within(...), below(...), above(...) or between(...)")
+        number = self.predicted is None or isinstance(self.predicted, Real) or callable(self.predicted)
+        _require(number, f"{here}predicted", self.predicted, "a number, a function of the table or None")
+        if self.accept.around and self.predicted is None:
+            raise ValueError(f"{here}predicted is None; expected a number or a function, because within(...) needs it")
+
 
 @dataclass(frozen=True)
 class Study:
@@ -105,7 +142,53 @@ class Study:
         claims: Iterable[Claim] = (),
         figures: Iterable[Callable[[Any, Any], None]] = (),
     ) -> None:
-        """Take any iterables; bare experiments become points without axes."""
-        pairs = tuple(p if isinstance(p, Point) else Point(p) for p in points)
-        for key, value in {"name": name, "points": pairs, "claims": tuple(claims), "figures": tuple(figures)}.items():
+        """Take any iterables; bare experiments become points without axes.
+
+        Raises:
+            TypeError: a part is not what it should be; the message says which.
+            ValueError: two points are the same experiment, and would pass for two.
+        """
+        _require(isinstance(name, str), "Study: name", name, "text")
+        here = f"Study {name!r}: "
+        parts = {"points": points, "claims": claims, "figures": figures}
+        for part, given in parts.items():
+            _require(isinstance(given, Iterable) and not isinstance(given, str), f"{here}{part}", given, f"several {part}")
+        listed = {part: tuple(given) for part, given in parts.items()}
+        _require_each(f"{here}points", listed["points"], lambda p: isinstance(p, Point | Experiment), "an experiment")
+        _require_each(f"{here}claims", listed["claims"], lambda c: isinstance(c, Claim), "a Claim")
+        _require_each(f"{here}figures", listed["figures"], callable, "a function draw(table, axes)")
+        listed["points"] = tuple(p if isinstance(p, Point) else Point(p) for p in listed["points"])
+        _refuse_twins(here, listed["points"])
+        for key, value in {"name": name, **listed}.items():
             object.__setattr__(self, key, value)
+
+
+def _require(good: bool, where: str, got: Any, expected: str) -> None:
+    if not good:
+        raise TypeError(f"{where} is {short(got)}; expected {expected}")
+
+
+def _require_each(where: str, items: tuple[Any, ...], good: Callable[[Any], bool], expected: str) -> None:
+    for i, item in enumerate(items):
+        _require(good(item), f"{where}[{i}]", item, expected)
+
+
+def _refuse_twins(here: str, points: tuple[Point, ...]) -> None:
+    """A run of one experiment that is counted twice would look like a replication."""
+    first = dict[str, int]()
+    for i, point in enumerate(points):
+        twin = first.setdefault(point.spec.digest, i)
+        if twin != i:
+            raise ValueError(f"{here}points {twin} and {i} are the same experiment{_although(points[twin], point)}")
+
+
+def _although(one: Point, other: Point) -> str:
+    names = [n for n in {**one.axes, **other.axes} if repr(one.axes.get(n)) != repr(other.axes.get(n))]
+    if not names:
+        return " with equal axes; expected each once"
+    first, second = (_told({n: point.axes.get(n) for n in names}) for point in (one, other))
+    return f" although {first} and {second}: does the function use {'it' if len(names) == 1 else 'them'}?"
+
+
+def _told(axes: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in axes.items())

@@ -19,8 +19,8 @@ from dsl.identity import walk
 from dsl.losses import Loss
 from dsl.measurements import Observed, names
 from dsl.models import Model
-from dsl.modules import split
-from dsl.program import Inputs, Program
+from dsl.modules import carried
+from dsl.program import Inputs, Program, none_is
 from dsl.protocols import Protocol, TrainingState, initial_model
 from dsl.references import closed
 from dsl.tasks import Task
@@ -80,34 +80,41 @@ class TrainingProgram(Program):
     def init(self, knobs: Any, inputs: Inputs, constants: Any) -> Any:
         """The step, the weights, and the protocol's memory."""
         experiment, streams = self.realised(knobs, inputs, constants)
-        return _packed(experiment.protocol.init(experiment, streams))
+        state = experiment.protocol.init(experiment, streams)
+        done = experiment.protocol.finished(experiment, state)
+        return _packed(state) if done is None else _packed(state) | {"done": done}
 
     def advance(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, n: Int[Array, ""] | int) -> Any:
         """Up to n steps of the protocol, fewer where it stops early."""
         experiment, streams = self.realised(knobs, inputs, constants)
-        rest = split(initial_model(experiment, streams))[1]  # its weights are not used: they are never computed
+        rest = carried(initial_model(experiment, streams))[1]  # its arrays are not used: they are never computed
 
         def step(state: Any) -> Any:
             return _packed(experiment.protocol.step(experiment, _unpacked(state, rest), streams))
 
-        until = jnp.minimum(state["step"] + n, self.last)
         stopped = lambda state: experiment.protocol.finished(experiment, _unpacked(state, rest))
         if stopped(state) is None:
             return jax.lax.fori_loop(0, n, lambda _, state: step(state), state)
-        return jax.lax.while_loop(lambda s: (s["step"] < until) & ~stopped(s), step, state)
+        until, state = state["step"] + n, {name: state[name] for name in ("step", "model", "memory")}
+        state = jax.lax.while_loop(lambda s: (s["step"] < until) & ~stopped(s), step, state)
+        return state | {"done": stopped(state)}
+
+    def healthy(self, state: Any) -> Any:
+        """No weight is NaN or infinite."""
+        return none_is(lambda leaf: ~jnp.isfinite(leaf), state["model"])
 
     def observe(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, due: tuple[str, ...]) -> dict[str, Any]:
         """The measurements that are due, of the whole model."""
         experiment, streams = self.realised(knobs, inputs, constants)
-        whole = _unpacked(state, split(initial_model(experiment, streams))[1])
+        whole = _unpacked(state, carried(initial_model(experiment, streams))[1])
         of_step = keys.fold(streams.measure, state["step"])
         nouns = self.measurements_in(experiment)
         return {name: nouns[name](experiment, whole, constants["measure"][name], of_step) for name in due}
 
 
 def _packed(state: TrainingState) -> dict[str, Any]:
-    return {"step": state.step, "weights": split(state.model)[0], "memory": state.memory}
+    return {"step": state.step, "model": carried(state.model)[0], "memory": state.memory}
 
 
 def _unpacked(state: Mapping[str, Any], rest: Any) -> TrainingState:
-    return TrainingState(state["step"], eqx.combine(state["weights"], rest), state["memory"])
+    return TrainingState(state["step"], eqx.combine(state["model"], rest), state["memory"])

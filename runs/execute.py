@@ -14,17 +14,17 @@ import numpy as np
 
 from dsl.experiments import Experiment
 from dsl.identity import digest, dump
-from dsl.program import Program, compile
+from dsl.program import Program, compile, requires
 from runs import inputs as outside
 from runs.configure import require
 from runs.cost import Cost, estimate
 from runs.lanes import blocks, lanes
 from runs.mapping import Mapped
 from runs.numerics import numerics
-from runs.options import RunOptions
+from runs.options import RunError, RunOptions
 from runs.plan import Group
-from runs.records import PointRecord
-from runs.store import Conflict, Store, array_name
+from runs.records import PointRecord, RecordsError
+from runs.store import Conflict, Store, array_name, done
 from runs.table import Rows
 from runs.wave import Trace, Wave, run_on_host
 
@@ -63,68 +63,94 @@ def layout(program: Program, knobs: Any, arrays: Mapping[str, Any]) -> Layout:
     return Layout(len(jax.devices()), blocks(cost, width, gap), width, cost)
 
 
-def execute(groups: Sequence[Group], store: Store, options: RunOptions, tell: Tell) -> None:
+def execute(
+    groups: Sequence[Group], store: Store, options: RunOptions, tell: Tell, refused: set[str] | None = None
+) -> None:
     """Run groups in order; a point that is done is not run again.
+
+    Args:
+        groups: what to run, each after what it requires.
+        store: where results go and come from.
+        options: of the run.
+        tell: hears what happens.
+        refused: digests whose records conflict with this run, from stages before this one: what reads them waits too.
 
     Raises:
         RunError: if this process is not set up for their precision, or stored data are missing.
     """
+    refused = set() if refused is None else refused
     for group in groups:
         require(group.precision)
-        ready = []
-        for point in group.points:
-            blocker = outside.blocked_by(point, store)
-            if blocker is None:
-                ready.append(point)
-            else:
-                _commit_blocked(point, blocker, store, tell)
+        ready = [point for point in group.points if _ready(point, store, tell, refused)]
         for points in _by_inputs(ready, store):
-            _guarded(points, store, options, tell)
+            _guarded(points, store, options, tell, refused)
+
+
+def _ready(point: Experiment, store: Store, tell: Tell, refused: set[str]) -> bool:
+    """Whether everything that a point reads is there, and is of this run's numerics."""
+    if blocker := outside.blocked_by(point, store):
+        _commit_blocked(point, blocker, store, tell)
+        return False
+    if read := refused & {digest(inner) for inner in requires(point)}:
+        refused.add(digest(point))
+        message = f"reads {len(read)} points that were computed differently"
+        tell({"event": "conflict", "point": digest(point), "steps": point.last, "message": message})
+        return False
+    return True
 
 
 def _by_inputs(points: Sequence[Experiment], store: Store) -> Iterator[list[Experiment]]:
-    """Points whose inputs have equal shapes."""
+    """Points whose results from others have equal shapes, and whose stored arrays are the same."""
     found: dict[Any, list[Experiment]] = {}
     for point in points:
-        found.setdefault(outside.signature(outside.results(point, store)), []).append(point)
+        key = outside.signature(outside.results(point, store)), outside.contents(point)
+        found.setdefault(key, []).append(point)
     yield from found.values()
 
 
-def _guarded(points: list[Experiment], store: Store, options: RunOptions, tell: Tell) -> None:
+def _guarded(points: list[Experiment], store: Store, options: RunOptions, tell: Tell, refused: set[str]) -> None:
     """A group that cannot be traced or compiled fails by itself; the other groups go on."""
     try:
-        _run(points, store, options, tell)
-    except Exception as e:  # a user's noun may raise anything; the failure is told, and the run ends with status 1
-        message = "".join(traceback.format_exception(e)).rstrip()
-        left = [point for point in points if store.status(digest(point)) is None]
-        for point in left:
-            tell({"event": "failed", "point": digest(point), "steps": point.last})
-        tell({"event": "error", "kind": type(points[0]).__name__, "points": len(left), "message": message})
+        _run(points, store, options, tell, refused)
+    except (RunError, RecordsError):  # nothing else would fare better: the records, or the stored data
+        raise
+    except Exception as error:  # a user's noun may raise anything
+        _commit_failed([p for p in points if not done(store.status(digest(p)))], error, store, tell)
 
 
-def _run(points: list[Experiment], store: Store, options: RunOptions, tell: Tell) -> None:
+def _commit_failed(points: list[Experiment], error: Exception, store: Store, tell: Tell) -> None:
+    message = "".join(traceback.format_exception(error)).rstrip()
+    for point in points:
+        status = f"failed: {type(error).__name__}: {error}"[:1000]
+        store.commit(PointRecord(digest(point), dump(point), {"numerics": {}}, Rows.of([]), {}, status))
+        tell({"event": "failed", "point": digest(point), "steps": point.last})
+    tell({"event": "error", "kind": type(points[0]).__name__, "points": len(points), "message": message})
+
+
+def _run(points: list[Experiment], store: Store, options: RunOptions, tell: Tell, refused: set[str]) -> None:
     program, shared = compile(points[0]), outside.stored(points[0], options.data)
     if not program.traced:
-        _run_untraced(program, points, shared, store, tell)
+        _run_untraced(program, points, shared, store, tell, refused)
         return
     example = {**outside.results(points[0], store), **shared}
     place = layout(program, program.knobs(points[0]), example)
-    waiting = _waiting(points, place.lanes, store, tell)
+    waiting = _waiting(points, place.lanes, store, tell, refused)
     mapped = Mapped(program, (place.devices, place.blocks, place.lanes), options.mapper)
     for start in range(0, len(waiting), place.wave):
         _run_wave(waiting[start : start + place.wave], mapped, place, shared, store, tell)
 
 
-def _waiting(points: list[Experiment], width: int, store: Store, tell: Tell) -> list[Experiment]:
-    """The points that have to be computed."""
+def _waiting(points: list[Experiment], width: int, store: Store, tell: Tell, refused: set[str]) -> list[Experiment]:
+    """The points that have to be computed; `refused` grows by those whose records are other than this run's."""
     waiting = []
     for point in points:
         try:
-            if store.finished(digest(point), numerics(point, width)):
+            if store.finished(digest(point), _numerics(point, width, store)):
                 tell({"event": "skipped", "point": digest(point), "steps": point.last})
             else:
                 waiting.append(point)
         except Conflict as conflict:
+            refused.add(digest(point))
             tell({"event": "conflict", "point": digest(point), "steps": point.last, "message": str(conflict)})
     return waiting
 
@@ -144,20 +170,24 @@ def _run_wave(
     with clock:
         traces = wave.run(lambda n: tell({"event": "steps", "n": n * len(points)}))
     for point, trace in zip(points, traces, strict=True):
-        about = _environment(point, place.lanes, clock, {"devices": place.devices, "blocks": place.blocks})
+        about = _environment(point, place.lanes, clock, store, {"devices": place.devices, "blocks": place.blocks})
         _commit(point, program, trace, about, store, tell)
     store.compact([digest(point) for point in points])
 
 
 def _run_untraced(
-    program: Program, points: list[Experiment], shared: Mapping[str, Any], store: Store, tell: Tell
+    program: Program, points: list[Experiment], shared: Mapping[str, Any], store: Store, tell: Tell, refused: set[str]
 ) -> None:
-    for point in _waiting(points, 1, store, tell):
+    for point in _waiting(points, 1, store, tell, refused):
         clock = _Clock()
-        with clock:
-            trace = run_on_host(program, program.knobs(point), {**outside.results(point, store), **shared})
+        try:
+            with clock:
+                trace = run_on_host(program, program.knobs(point), {**outside.results(point, store), **shared})
+        except Exception as error:  # one instance that a solver cannot do says nothing of the others
+            _commit_failed([point], error, store, tell)
+            continue
         tell({"event": "steps", "n": point.last})
-        _commit(point, program, trace, _environment(point, 1, clock, {}), store, tell)
+        _commit(point, program, trace, _environment(point, 1, clock, store, {}), store, tell)
     store.compact([digest(point) for point in points if store.status(digest(point)) is not None])
 
 
@@ -178,9 +208,17 @@ class _Clock:
             self.compile_s += duration_secs
 
 
-def _environment(point: Experiment, width: int, clock: _Clock, extra: Mapping[str, Any]) -> dict[str, Any]:
+def _numerics(point: Experiment, width: int, store: Store) -> dict[str, Any]:
+    """The numerics of a point and of the records that it reads."""
+    read = {digest(inner)[:16]: store.stamp(digest(inner)) for inner in requires(point)}
+    return numerics(point, width) | ({"reads": read} if read else {})
+
+
+def _environment(
+    point: Experiment, width: int, clock: _Clock, store: Store, extra: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
-        "numerics": numerics(point, width),
+        "numerics": _numerics(point, width, store),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(clock.began)),
@@ -206,6 +244,5 @@ def _commit(point: Experiment, program: Program, trace: Trace, about: dict[str, 
 
 def _commit_blocked(point: Experiment, blocker: str, store: Store, tell: Tell) -> None:
     status = f"blocked by {blocker}"
-    if store.status(digest(point)) is None:
-        store.commit(PointRecord(digest(point), dump(point), {"numerics": {}}, Rows.of([]), {}, status))
+    store.commit(PointRecord(digest(point), dump(point), {"numerics": {}}, Rows.of([]), {}, status))
     tell({"event": "blocked", "point": digest(point), "steps": point.last, "status": status})

@@ -1,6 +1,7 @@
 """Arrays from outside: found, checked by content, and given to programs."""
 
 import hashlib
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,12 @@ def stored(experiment: Experiment, data: Path | None) -> dict[str, Arrays]:
     return {path: _read(noun, data) for path, noun in nouns if isinstance(noun, Stored)}
 
 
+def contents(experiment: Experiment) -> tuple[tuple[str, str], ...]:
+    """The hash of each stored file that the experiment reads, by path: arrays that lanes share must be the same."""
+    nouns = references(experiment).items()
+    return tuple((path, noun.sha256) for path, noun in nouns if isinstance(noun, Stored))
+
+
 def _read(noun: Stored, data: Path | None) -> Arrays:
     """Arrays of a file whose bytes are those that the spec names.
 
@@ -53,20 +60,20 @@ def _read(noun: Stored, data: Path | None) -> Arrays:
     found = hashlib.sha256(content).hexdigest()
     if found != noun.sha256:
         raise RunError(f"{path} is not the file that the spec names: its sha256 is {found}, expected {noun.sha256}")
-    return _arrays(path)
+    return _arrays(path, content)
 
 
-def _arrays(path: Path) -> Arrays:
+def _arrays(path: Path, content: bytes) -> Arrays:
     match path.suffix:
         case ".npz":
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
         case ".npy":
-            return {"value": np.load(path, allow_pickle=False)}
+            return {"value": np.load(io.BytesIO(content), allow_pickle=False)}
         case ".safetensors":
-            from safetensors.numpy import load_file
+            from safetensors.numpy import load
 
-            return load_file(path)
+            return load(content)
     raise RunError(f"{path}: expected a file of arrays (.npz, .npy or .safetensors), got {path.suffix or 'no suffix'}")
 
 

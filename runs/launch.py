@@ -6,11 +6,12 @@ configured before it imports the user's file.
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from runs.configure import environment
 from runs.options import RunError, RunOptions
 from runs.plan import Stage, flatten, stages
 from runs.progress import Meter
-from runs.records import Records, entries, table
+from runs.records import Records, RecordsError, entries, table
 from runs.report import write_report
 from runs.sources import Opened
 from runs.table import Table
@@ -56,6 +57,7 @@ class _Heard:
     failed: Counter[str] = field(default_factory=Counter)
     conflicts: Counter[str] = field(default_factory=Counter)
     messages: list[str] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
 
 
 def run_study(opened: Opened, options: RunOptions) -> Outcome:
@@ -71,7 +73,7 @@ def run_study(opened: Opened, options: RunOptions) -> Outcome:
     heard = _Heard()
     with Meter(opened.name, sum(max(1, e.last) for e in every.values()), len(every)) as meter:
         for stage in stages(experiments):
-            for event in _worked(stage, opened, options, "run"):
+            for event in _worked(stage, opened, options, "run", heard.refused):
                 _hear(event, heard, meter)
     records.write_study(opened.index, entries(opened.study))
     found = table(opened.study, options.records)
@@ -98,6 +100,7 @@ def _hear(event: dict[str, Any], heard: _Heard, meter: Meter) -> None:
             meter.advance(event["steps"])
             meter.finish()
         case "conflict":
+            heard.refused.add(event["point"])
             heard.conflicts[event["message"]] += 1
         case "failed" | "blocked":
             heard.failed[event.get("status", "failed")] += 1
@@ -122,8 +125,11 @@ def _page(opened: Opened, options: RunOptions, found: Table, verdicts: Sequence[
     environments = [records.environment(name) for name in point_digests if records.status(name) is not None]
     predictions = [(_label(point), list(explain(point.spec))) for point in opened.study.points]
     path = options.records / "reports" / f"{opened.index}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return write_report(opened.study, found, verdicts, predictions, environments, _command(opened), path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return write_report(opened.study, found, verdicts, predictions, environments, _command(opened), path)
+    except OSError as error:
+        raise RecordsError(f"cannot write the report {path}: {error.strerror}") from None
 
 
 def _label(point: Any) -> str:
@@ -135,17 +141,19 @@ def _command(opened: Opened) -> str:
     parts = ["stepwell", "run", source]
     if opened.scale is not None:
         parts += ["--scale", opened.scale]
-    return " ".join([*parts, *(f"--set {text}" for text in opened.overrides)])
+    return shlex.join([*parts, *(word for text in opened.overrides for word in ("--set", text))])
 
 
 # ---------------------------------------------------------------- workers
 
 
-def _worked(stage: Stage, opened: Opened, options: RunOptions, mode: str) -> Iterator[dict[str, Any]]:
+def _worked(
+    stage: Stage, opened: Opened, options: RunOptions, mode: str, refused: Collection[str] = ()
+) -> Iterator[dict[str, Any]]:
     """The events of a worker that does one stage."""
     with tempfile.TemporaryDirectory(prefix="stepwell-") as folder:
         job = Path(folder) / "job.json"
-        job.write_text(json.dumps(_job(stage, opened, options, mode)))
+        job.write_text(json.dumps(_job(stage, opened, options, mode) | {"refused": sorted(refused)}))
         with (Path(folder) / "stderr").open("w+") as complaints:
             yield from _events(_start(job, stage.precision, options, complaints), complaints)
 

@@ -53,6 +53,10 @@ class Mapped:
         self.mesh = Mesh(devices, (AXIS,), axis_types=(AxisType.Auto,))
         self._compiled: dict[Any, Any] = {}
 
+    def share(self, tree: Any) -> Any:
+        """Arrays that all lanes share, on every device once."""
+        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
+
     def place(self, tree: Any) -> Any:
         """Arrays with the three leading axes, spread over the devices."""
         sharding = NamedSharding(self.mesh, PartitionSpec(AXIS))
@@ -78,11 +82,11 @@ class Mapped:
         return self._call("advance", lane, points, n, constants, state)
 
     def observe(self, points: Points, constants: Any, state: Any, due: tuple[str, ...]) -> Any:
-        """The due measurements of each lane, with `finite`: whether its state is."""
+        """The due measurements of each lane, with whether its state is `healthy` and the run `done`."""
 
         def lane(shared: Any, knobs: Any, inputs: Any, constants: Any, state: Any) -> Any:
             values = self.program.observe(state, knobs, {**inputs, **shared[0]}, constants, due)
-            return {"values": values, "finite": _finite(state)}
+            return {"values": values, "healthy": self.program.healthy(state), "done": self.program.finished(state)}
 
         return self._call(("observe", due), lane, points, 0, constants, state)
 
@@ -104,11 +108,6 @@ class Mapped:
 
 
 _STATE = 5  # the place of the state among the arguments: shared, live, knobs, inputs, constants, state
-
-
-def _finite(state: Any) -> Any:
-    floats = [leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    return functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(leaf)) for leaf in floats], jnp.array(True))
 
 
 def _local(block: Lane, shared: Any, *args: Any) -> Any:

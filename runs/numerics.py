@@ -1,9 +1,7 @@
 """What decides the bits of a result and is not in its digest: versions, precision, lanes, backend, foreign nouns."""
 
 import functools
-import hashlib
 import importlib.metadata
-import inspect
 from typing import Any
 
 import jax
@@ -11,7 +9,8 @@ import jax
 from dsl.experiments import Experiment
 from dsl.identity import walk
 from dsl.program import requires
-from dsl.spec import Spec, kind
+from dsl.spec import kind
+from runs.sourcehash import source_hash
 
 PACKAGES = ("stepwell", "jax", "jaxlib", "equinox", "optax", "ott-jax", "numpy", "scipy")
 SAMPLERS = {"bits": "packed-1", "normal": "jax-1", "order": "feistel-1"}
@@ -42,19 +41,10 @@ def versions() -> dict[str, str]:
 
 def foreign(experiment: Experiment) -> dict[str, str]:
     """The source hash of every noun that is not ours, in an experiment and in those that it requires."""
-    found = {kind(noun): _source_hash(type(noun)) for _, noun in walk(experiment) if "." in kind(noun)}
+    found = {kind(noun): source_hash(type(noun)) for _, noun in walk(experiment) if "." in kind(noun)}
     for inner in requires(experiment):
         found |= foreign(inner)
     return dict(sorted(found.items()))
-
-
-@functools.cache
-def _source_hash(noun: type[Spec]) -> str:
-    try:
-        text = inspect.getsource(noun)
-    except (OSError, TypeError):  # defined at a prompt: nothing to read
-        return "unknown"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:

@@ -6,12 +6,12 @@ experiments are not entered: their fields are set where they are written.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dsl import Experiment, Point, SpecError, Study, dump, load
-from dsl.faults import Path, nearest, short, written
+from dsl.faults import Fault, Path, nearest, short, written
 from dsl.spec import KINDS, hints
 
 PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*|\[\d+\])*")
@@ -63,23 +63,55 @@ def override(experiment: Experiment, texts: Sequence[str]) -> Experiment:
 
 
 def override_study(study: Study, texts: Sequence[str]) -> Study:
-    """The study with fields set in every point that has them; the axes of its points stay as they were.
+    """The study with fields set in every point that has them.
+
+    The axes of its points stay as they were, and each field that was set is one more column, named by its path.
 
     Raises:
         OverrideError: a field exists in no point, a value is at fault, or two points have become one.
     """
     drafts = [dump(point.spec) for point in study.points]
+    settings = [parse(text) for text in texts]
     changed = set[int]()
-    for setting in map(parse, texts):
+    for setting in settings:
+        _refuse_axis(study.points, drafts, setting)
         changed |= _laid_over(drafts, setting)
-    points = [_loaded(p, drafts[i], i) if i in changed else p for i, p in enumerate(study.points)]
+    points = [_loaded(p, drafts[i], i, settings) if i in changed else p for i, p in enumerate(study.points)]
     _refuse_merged(study.points, points)
     return Study(study.name, points, study.claims, study.figures)
 
 
+def _refuse_axis(points: Sequence[Point], drafts: list[Any], setting: Override) -> None:
+    """Refuse the name of an axis that is no field, naming the fields that hold the values of the axis."""
+    name = setting.path[0]
+    if len(setting.path) > 1 or not all(name in point.axes for point in points):
+        return
+    roots = [_root(draft) for draft in drafts]
+    if any(_absent(root, name, True) is None for root in roots):
+        return
+    leaves = [dict(_leaves(root)) for root in roots]
+    same = lambda path: all(path in d and d[path] == p.axes[str(name)] for d, p in zip(leaves, points, strict=True))
+    fields = [written(path) for path in (leaves[0] if leaves else ()) if same(path)]
+    advice = f"; its values stand in {', '.join(fields[:3])}" if fields else ""
+    raise OverrideError(f"{name}: this is an axis of the study, not a field{advice}")
+
+
+def _leaves(node: Any, above: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """The numbers and texts of a draft with their paths; inner experiments are references."""
+    if isinstance(node, dict | list):
+        for step, child in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from _leaves(child, (*above, step))
+    elif above and above[-1] not in ("kind", "ref"):
+        yield above, node
+
+
+def _root(draft: Any) -> Any:
+    return draft if "kind" in draft else draft["spec"]
+
+
 def _laid_over(drafts: list[Any], setting: Override) -> set[int]:
     """Set a field wherever it exists; the numbers of the drafts that have it."""
-    problems = [_assign(d["spec"] if "kind" not in d else d, setting) for d in drafts]
+    problems = [_assign(_root(d), setting) for d in drafts]
     if problems and all(problems):
         # the point in which most of the path exists knows best what was meant, and there one that has fields
         reached, problem = max((p for p in problems if p), key=lambda p: (len(p[0]), p[1].startswith(NO_FIELD)))
@@ -123,13 +155,23 @@ def _no_item(items: list[Any], step: str | int) -> str | None:
     return None if step < len(items) else f"this is a list of {len(items)}, counted from 0"
 
 
-def _loaded(point: Point, draft: Any, number: int) -> Point:
+def _loaded(point: Point, draft: Any, number: int, settings: Sequence[Override]) -> Point:
+    columns = {written(setting.path): setting.value for setting in settings}
     try:
-        return Point(load(draft, type(point.spec)), point.axes)
-    except SpecError as error:
+        return Point(load(draft, type(point.spec)), {**point.axes, **columns})
+    except SpecError as refused:
+        error = SpecError(refused.kind, [_advised(fault, settings) for fault in refused.faults])
         axes = ", ".join(f"{name}={value}" for name, value in point.axes.items())
         where = f"point {number} ({axes}): " if axes else ""
         raise OverrideError(f"{where}{error}") from None
+
+
+def _advised(fault: Fault, settings: Sequence[Override]) -> Fault:
+    """Counts are written without a point or an exponent, and 1e3 is a float in JSON."""
+    for s in settings:
+        if s.path == fault.path and isinstance(s.value, float) and s.value.is_integer() and "int" in fault.problem:
+            return Fault(fault.path, f"{fault.problem}; write {int(s.value)}")
+    return fault
 
 
 def _refuse_merged(before: Sequence[Point], after: Sequence[Point]) -> None:

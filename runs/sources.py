@@ -4,9 +4,11 @@ import hashlib
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from dsl import Experiment, SpecError, Study, loads
@@ -14,6 +16,7 @@ from dsl.faults import nearest, short
 from runs.overrides import OverrideError, override_study
 from runs.records import STUDY_NAME
 from runs.shipped import module, shipped
+from runs.table import RESERVED
 from runs.userfile import SourceError as SourceError
 from runs.userfile import run_file, users_code
 
@@ -91,9 +94,10 @@ def _check(where: str, study: Any) -> None:
         raise SourceError(f"{where}: the study's name is {study.name!r}; expected letters, digits, '.', '_' and '-'")
     if not study.points:
         raise SourceError(f"{where}: the study {study.name!r} has no points")
-    for i, point in enumerate(study.points):
-        if not isinstance(point.spec, Experiment):
-            raise SourceError(f"{where}: points[{i}] is {short(point.spec)}; expected an experiment")
+    for point in study.points:
+        taken = point.axes.keys() & {*RESERVED, *point.spec.observed()}
+        if taken:
+            raise SourceError(f"{where}: the axis {min(taken)!r} has the name of a column of every table; rename it")
 
 
 def _content(source: str, file: Path) -> bytes:
@@ -119,8 +123,8 @@ def _shipped(name: str, scale: str | None) -> Study:
 
 def _from_python(file: Path, content: bytes, scale: str | None) -> Any:
     found = vars(run_file(file, content))
-    if "study" not in found:
-        near = nearest("study", [name for name in found if "stud" in name.lower()])
+    if isinstance(found.get("study"), ModuleType | None):  # a star import may leave a module of that name
+        near = nearest("study", [n for n in found if "stud" in n.lower() and n != "study"])
         raise SourceError(f"{file.name}: no `study` in it{near}; expected a Study or a function study(scale)")
     study = found["study"]
     if not isinstance(study, Study) and callable(study):
@@ -142,8 +146,17 @@ def _called(file: Path, study: Callable[[str], Any], scale: str) -> Any:
 def _from_json(file: Path, content: bytes, scale: str | None) -> Study:
     if scale is not None:
         raise SourceError(f"{file.name}: an experiment in JSON has no scales; leave --scale out")
+    if not content.strip():
+        raise SourceError(f"{file.name}: the file is empty; expected the JSON of an experiment")
     try:
         experiment = loads(content, Experiment)
     except SpecError as error:
-        raise SourceError(f"{file.name}: {error}") from None
+        raise SourceError(f"{file.name}: {error}{_foreign(error)}") from None
     return Study(re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).lstrip(".") or "experiment", [experiment])
+
+
+def _foreign(error: SpecError) -> str:
+    """A hint on nouns of a user's own, whose kind bears the name of their module."""
+    found = [m[1] for fault in error.faults if (m := re.search(r"unknown kind '([^']+)\.\w+'", fault.problem))]
+    lacking = [module for module in dict.fromkeys(found) if module not in sys.modules]
+    return "".join(f"\n  its module {m} is not imported: name the Python file that defines it" for m in lacking)

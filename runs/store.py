@@ -1,5 +1,7 @@
 """Where the results of a run go, and where experiments find what they require."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +11,7 @@ import numpy as np
 
 from runs.numerics import differences
 from runs.options import RunError
-from runs.records import PointRecord, Records
+from runs.records import PointRecord, Records, RecordsError
 from runs.table import Entry, Rows
 
 
@@ -36,6 +38,10 @@ class Store(Protocol):
         """The points of a wave are all there: make them quick to read."""
         ...
 
+    def stamp(self, digest: str) -> str:
+        """What decided the bits of a finished point: a hash of its numerics."""
+        ...
+
     def arrays(self, digest: str, name: str, step: int) -> dict[str, np.ndarray]:
         """What a measurement of a finished point was at a step: its arrays by name, or one array, `value`."""
         ...
@@ -59,19 +65,23 @@ class OnDisk:
         return cls(Records(root), rerun, accept)
 
     def finished(self, digest: str, numerics: Mapping[str, Any]) -> bool:
-        """Skip what is done; what was done otherwise is rerun, accepted, or a conflict."""
-        status = self.records.status(digest)
-        if status is None:
+        """Skip what is done; what was done otherwise, or is damaged, is rerun, accepted, or told."""
+        try:
+            return self._stands(digest, numerics)
+        except RecordsError:
+            if not self.rerun:
+                raise
             return False
-        if not done(status):
-            self.records.supersede(digest)
+
+    def _stands(self, digest: str, numerics: Mapping[str, Any]) -> bool:
+        if not done(self.records.status(digest)):
             return False
         kept = self.records.environment(digest)
-        known = [kept["numerics"], *kept.get("accepted", ())]
-        if dict(numerics) in known:
+        if dict(numerics) in [kept["numerics"], *kept.get("accepted", ())]:
+            if self.rerun:
+                self.records.rows(digest)  # a rerun repairs what cannot be read
             return True
         if self.rerun:
-            self.records.supersede(digest)
             return False
         if self.accept:
             self.records.accept(digest, numerics)
@@ -79,16 +89,32 @@ class OnDisk:
         raise Conflict("; ".join(differences(kept["numerics"], dict(numerics))))
 
     def status(self, digest: str) -> str | None:
-        """The status in the directory."""
-        return self.records.status(digest)
+        """The status in the directory; that of a damaged record is none."""
+        try:
+            return self.records.status(digest)
+        except RecordsError:
+            return None
 
     def commit(self, record: PointRecord) -> None:
-        """Write the record; the first commit of a digest wins."""
+        """Write the record; what stood in its place and did not stand is kept aside, and the first commit wins."""
+        if self._falls(record):
+            self.records.supersede(record.digest)
         self.records.commit(record)
+
+    def _falls(self, record: PointRecord) -> bool:
+        try:
+            status = self.records.status(record.digest)
+            return status is not None and not self._stands(record.digest, record.environment["numerics"])
+        except (RecordsError, Conflict):
+            return True
 
     def compact(self, digests: list[str]) -> None:
         """One Parquet file for the wave."""
         self.records.compact(digests)
+
+    def stamp(self, digest: str) -> str:
+        """Of the numerics in the point's file."""
+        return _stamp(self.records.environment(digest)["numerics"])
 
     def arrays(self, digest: str, name: str, step: int) -> dict[str, np.ndarray]:
         """Read from the point's files."""
@@ -116,6 +142,10 @@ class InMemory:
     def compact(self, digests: list[str]) -> None:
         """Nothing to do."""
 
+    def stamp(self, digest: str) -> str:
+        """Of the numerics in the record."""
+        return _stamp(self.records[digest].environment["numerics"])
+
     def entry(self, entry: Entry) -> Entry:
         """A point of a study's table, with its status."""
         return replace(entry, status=self.status(entry.digest) or entry.status)
@@ -124,6 +154,10 @@ class InMemory:
         """Read from the record."""
         record = self.records[digest]
         return _selected(dict(record.arrays), record.rows, name, step)
+
+
+def _stamp(numerics: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(numerics, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def done(status: str | None) -> bool:

@@ -25,11 +25,26 @@ class Trace:
 
     Attributes:
         observations: (step, seconds since the wave began, {measurement: value}), in order.
-        diverged: the step at which the state was first seen not finite; None if that never happened.
+        diverged: the step at which the state was first seen unhealthy; None if that never happened.
+        done: whether the run has ended, by its last step or by a rule before it.
     """
 
     observations: list[tuple[int, float, dict[str, Any]]] = field(default_factory=list)
     diverged: int | None = None
+    done: bool = False
+
+    def note(self, step: int, seconds: float, seen: dict[str, Any], last: bool) -> None:
+        """Keep an observation; after the end of a run only the last one says something."""
+        if self.diverged is not None or (self.done and not last):
+            return
+        self.observations.append((step, seconds, seen["values"]))
+        self.diverged = None if seen["healthy"] else step
+        self.done = bool(seen["done"])
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be computed."""
+        return self.done or self.diverged is not None
 
 
 @dataclass(frozen=True)
@@ -64,7 +79,9 @@ class Wave:
             which[device, block, lane] = i
         stack = lambda items: jax.tree.map(lambda *leaves: np.stack(leaves)[which], *items)
         place = self.mapped.place
-        return Points(place(live), place(stack(self.knobs)), place(stack(self.inputs)), dict(self.shared))
+        return Points(
+            place(live), place(stack(self.knobs)), place(stack(self.inputs)), self.mapped.share(dict(self.shared))
+        )
 
     def run(self, tell: Callable[[int], None]) -> list[Trace]:
         """Run to the last step; `tell` hears how many steps each point has made since it last heard."""
@@ -72,15 +89,15 @@ class Wave:
         constants = self.mapped.constants(points)
         state, now = self.mapped.init(points, constants), 0
         traces, pending = [Trace() for _ in self.knobs], deque[tuple[int, Any]]()
-        began = time.monotonic()
+        began, last = time.monotonic(), program.schedule[-1][0]
         for step, due in program.schedule:
+            if step < last and all(trace.over for trace in traces):
+                continue
             for n in _chunks(step - now, self.chunk):
                 state, now = self.mapped.advance(points, constants, state, n), now + n
                 self._fetch(pending, traces, began, keep=1)
                 tell(n)
             pending.append((step, self.mapped.observe(points, constants, state, due)))
-            if all(trace.diverged is not None for trace in traces):
-                break
         self._fetch(pending, traces, began, keep=0)
         return traces
 
@@ -89,15 +106,9 @@ class Wave:
             step, seen = pending.popleft()
             seen = jax.tree.map(np.asarray, seen)
             for trace, slot in zip(traces, self.slots(), strict=True):
-                _note(trace, step, time.monotonic() - began, jax.tree.map(lambda leaf, at=slot: leaf[at], seen))
-
-
-def _note(trace: Trace, step: int, seconds: float, seen: dict[str, Any]) -> None:
-    if trace.diverged is not None:
-        return
-    trace.observations.append((step, seconds, seen["values"]))
-    if not seen["finite"]:
-        trace.diverged = step
+                # a copy: a view would keep the whole wave's array for each of its points
+                mine = jax.tree.map(lambda leaf, at=slot: np.array(leaf[at]), seen)
+                trace.note(step, time.monotonic() - began, mine, step == self.mapped.program.schedule[-1][0])
 
 
 def _chunks(gap: int, most: int) -> list[int]:
@@ -110,8 +121,12 @@ def run_on_host(program: Program, knobs: Any, inputs: Mapping[str, Any]) -> Trac
     trace, began, now = Trace(), time.monotonic(), 0
     constants = program.constants(knobs, inputs)
     state = program.init(knobs, inputs, constants)
+    last = program.schedule[-1][0]
     for step, due in program.schedule:
+        if step < last and trace.over:
+            continue
         state, now = program.advance(state, knobs, inputs, constants, step - now), step
         values = jax.tree.map(np.asarray, program.observe(state, knobs, inputs, constants, due))
-        trace.observations.append((step, time.monotonic() - began, values))
+        seen = {"values": values, "healthy": program.healthy(state), "done": program.finished(state)}
+        trace.note(step, time.monotonic() - began, seen, step == last)
     return trace

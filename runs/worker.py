@@ -89,7 +89,7 @@ def _run(job: Mapping[str, Any], groups: Any, tell: Any) -> None:
     options = job["options"]
     store = OnDisk.at(Path(options["records"]), options["rerun"], options["accept"])
     data = Path(options["data"]) if options["data"] else None
-    execute(groups, store, RunOptions(mapper=options["mapper"], data=data), tell)
+    execute(groups, store, RunOptions(mapper=options["mapper"], data=data), tell, set(job["refused"]))
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ class ByHand:
     def start(self, seed: int) -> tuple[dict[str, Any], Any]:
         """Initial weights and the key of the data."""
         program, knobs = self.program, self.program.knobs(experiment(seed, self.steps))
-        network = program.init(knobs, {}, program.constants(knobs, {}))["weights"]
+        network = program.init(knobs, {}, program.constants(knobs, {}))["model"]
         layer = network.hidden[0]
         weights = {"w": layer.weight, "b": layer.bias, "a": network.readout.weight[0]}
         return weights, keys.fold(keys.root(seed), "data")

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from dsl import Distribution, Measurement, Spec, SpecError, Target, Task
+from dsl import Distribution, Measurement, Model, Spec, SpecError, Target, Task
 from dsl.fields import is_noun
 from dsl.references import Reference, Slot
 from dsl.spec import hints, kinds
@@ -72,7 +72,7 @@ def nouns(interface: type[Spec], depth: int) -> Iterator[Spec]:
     if interface.__spec_hints__ is not None:
         yield from variants(interface, depth)
         return
-    usual = [interface] if interface is not Spec else [Distribution, Task, Target]
+    usual = [interface] if interface is not Spec else [Distribution, Task, Target, Model]
     for noun in (noun for base in usual for noun in ours(base) if not issubclass(noun, Slot)):
         first = next(variants(noun, depth), None)
         if first is not None:

@@ -227,7 +227,7 @@ def test_inputs_are_arguments_and_not_constants() -> None:
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: Trained(FIRST, at=3), "at: expected a step at which the run measures Weights(), one of (2, 4), got 3"),
+        (lambda: Trained(FIRST, at=3), "at: expected a step at which the run measures Weights(), At(at=(2, 4)), got 3"),
         (lambda: Trained(replace(FIRST, measure=())), "run.measure: expected Weights() @ ..., because Trained reads"),
         (lambda: Result(FIRST, "Weight"), "Training does not measure 'Weight' (did you mean 'Weights'?)"),
         (lambda: Result(FIRST, "Weights", at=at(3)), "at: expected one step at which the run measures Weights"),

@@ -10,7 +10,7 @@ def test_a_seeded_model_starts_alike_in_every_run():
             task=Labelled(Hypercube(3), bits(3)[0]), model=model, loss=SquaredLoss(),
             protocol=Descent(1, Fresh(2), by=Sgd(0.1)), measure=(Weights() @ at_end(),), seed=seed)  # fmt: skip
         program, knobs = compile(run), compile(run).knobs(run)
-        return program.init(knobs, {}, program.constants(knobs, {}))["weights"].readout.weight
+        return program.init(knobs, {}, program.constants(knobs, {}))["model"].readout.weight
 
     model = TwoLayer(4, Relu(), Standard())
     assert not np.array_equal(start(model, 0), start(model, 1))

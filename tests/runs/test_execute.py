@@ -161,7 +161,7 @@ def test_a_group_that_cannot_be_traced_fails_alone():
     good, bad = training(), replace(training(), model=TwoLayer(8, Broken(), Standard()))
     store, events = run([bad, good])
     assert store.status(digest(good)) == "finished"
-    assert store.status(digest(bad)) is None
+    assert store.status(digest(bad)) == 'failed: KeyError: "a user\'s mistake"'
     assert "a user's mistake" in of(events, "error")[0]["message"]
     assert [event["point"] for event in of(events, "failed")] == [digest(bad)]
 
@@ -306,7 +306,163 @@ def test_a_result_and_stored_arrays_are_inputs(tmp_path):
 def test_stored_arrays_are_known_by_their_content(tmp_path):
     np.save(tmp_path / "shift.npy", np.float32(0.5))
     held = Analysis(of=Recentred(Stored("shift.npy", "0" * 64)), measure=(Value(),))
-    _, events = run([held], data=tmp_path)
-    assert "is not the file that the spec names" in of(events, "error")[0]["message"]
-    _, events = run([held])
-    assert "say which with --data" in of(events, "error")[0]["message"]
+    with pytest.raises(RunError, match="is not the file that the spec names"):
+        run([held], data=tmp_path)
+    with pytest.raises(RunError, match="say which with --data"):
+        run([held])
+
+
+def test_points_that_read_other_files_do_not_share_their_arrays(tmp_path):
+    import hashlib
+
+    def held(name, value):
+        np.save(tmp_path / name, np.float32(value))
+        return Analysis(
+            of=Recentred(Stored(name, hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())), measure=(Value(),)
+        )
+
+    points = [held("a.npy", 0.25), held("b.npy", 0.5)]
+    assert len(grouped(points)) == 1
+    store, _ = run(points, data=tmp_path)
+    assert [values(store, p, "Value")[0] for p in points] == [0.75, 0.5]
+
+
+class Counting(Protocol):
+    """A protocol whose model holds an integer, which counts its steps."""
+
+    steps: int
+
+    @property
+    def last(self):
+        return self.steps
+
+    def init(self, experiment, streams):
+        from dsl.protocols import TrainingState
+
+        return TrainingState(jax.numpy.zeros((), "int32"), {"count": jax.numpy.zeros((), "int32")}, ())
+
+    def step(self, experiment, state, streams):
+        from dsl.protocols import TrainingState
+
+        return TrainingState(state.step + 1, {"count": state.model["count"] + 2}, ())
+
+
+class Counter(Model[Reals, Real]):
+    def init(self, key, task):
+        return {"count": jax.numpy.zeros((), "int32")}
+
+
+class Count_(Measurement):
+    def __call__(self, experiment, state, constants, key):
+        return state.model["count"].astype(float)
+
+
+def test_integers_of_a_model_are_state():
+    point = replace(training(), model=Counter(), protocol=Counting(5), measure=(Count_() @ every(1),))
+    store, events = run([point])
+    assert not of(events, "error"), of(events, "error")
+    assert values(store, point, "Count_").tolist() == [0, 2, 4, 6, 8, 10]
+
+
+def test_a_solver_that_is_done_is_not_observed_again():
+    point = Solving(Root(0.25), Halves(1000), (Answer() @ every(1), StepsTaken() @ at_end()))
+    store, _ = run([point])
+    rows = store.records[digest(point)].rows
+    steps = rows.step[rows.name == "Answer"]
+    assert steps.tolist() == [*range(11), 1000]
+    assert values(store, point, "StepsTaken").tolist() == [10]
+
+
+class Bound(Solver):
+    """A solver whose best value starts at infinity, which is no divergence."""
+
+    @property
+    def last(self):
+        return 2
+
+    def init(self, problem, key):
+        return jax.numpy.array(jax.numpy.inf)
+
+    def step(self, problem, state, key):
+        return jax.numpy.minimum(state, problem.a)
+
+    def answer(self, problem, state):
+        return state
+
+
+def test_an_infinite_bound_is_no_divergence():
+    point = Solving(Root(2.0), Bound(), (Answer() @ every(1),))
+    store, _ = run([point])
+    assert store.status(digest(point)) == "finished"
+    assert values(store, point, "Answer").tolist() == [np.inf, 2.0, 2.0]
+
+
+class Picky(Solver):
+    """A host solver that cannot do every instance."""
+
+    traced = False
+
+    @property
+    def last(self):
+        return 0
+
+    def init(self, problem, key):
+        if float(problem.a) < 0:
+            raise ArithmeticError("no root of a negative number")
+        return float(problem.a) ** 0.5
+
+    def answer(self, problem, state):
+        return np.array(state)
+
+
+def test_one_instance_that_a_host_solver_cannot_do_leaves_the_others():
+    points = [Solving(Root(a), Picky(), (Answer(),)) for a in (-1.0, 4.0)]
+    store, _ = run(points)
+    assert store.status(digest(points[0])) == "failed: ArithmeticError: no root of a negative number"
+    assert values(store, points[1], "Answer").tolist() == [2.0]
+
+
+def test_what_reads_a_conflicting_point_waits_with_it(tmp_path, monkeypatch):
+    inner = training()
+    outer = replace(training(), model=Trained(inner))
+    store = OnDisk.at(tmp_path, rerun=False, accept=False)
+    store.records.prepare()
+    run([inner], store)
+    monkeypatch.setattr("runs.numerics.SAMPLERS", {"bits": "packed-2"})
+    _, events = run([outer], store)
+    assert [event["point"] for event in of(events, "conflict")] == [digest(inner), digest(outer)]
+    assert store.status(digest(outer)) is None
+
+
+def test_a_damaged_record_is_repaired_by_a_rerun(tmp_path):
+    points = [training(seed=s) for s in range(3)]
+    store = OnDisk.at(tmp_path, rerun=False, accept=False)
+    store.records.prepare()
+    run(points, store)
+    folders = [tmp_path / "points" / digest(p) for p in points]
+    (folders[0] / "environment.json").write_text("")
+    (folders[1] / "STATUS").unlink()
+    (folders[2] / "metrics.parquet").write_bytes(b"not a table")
+    _, events = run(points, OnDisk.at(tmp_path, rerun=True, accept=False))
+    assert len(of(events, "done")) == 3
+    assert len(of(run(points, store)[1], "skipped")) == 3
+
+
+def test_a_rerun_keeps_the_old_record_until_the_new_one_is_there(tmp_path, monkeypatch):
+    point = training()
+    store = OnDisk.at(tmp_path, rerun=False, accept=False)
+    store.records.prepare()
+    run([point], store)
+    monkeypatch.setattr("runs.numerics.SAMPLERS", {"bits": "packed-2"})
+    rerunning = OnDisk.at(tmp_path, rerun=True, accept=False)
+    monkeypatch.setattr("runs.execute._run_wave", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run([point], rerunning)
+    assert store.status(digest(point)) == "finished"
+
+
+def test_a_part_that_the_model_does_not_have_is_told():
+    run_ = training()
+    point = replace(run_, model=Counter(), protocol=replace(run_.protocol, only="readout"))
+    _, events = run([point])
+    assert "has no weights in a part of that name" in of(events, "error")[0]["message"]
