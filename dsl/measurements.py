@@ -36,7 +36,15 @@ class Measurement(Spec, abstract=True):
 
     @abc.abstractmethod
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
-        """The value: an array, or a dict of arrays where `stores_arrays`."""
+        """The value: a number or an array of fixed shape; a dict of arrays where `stores_arrays`.
+
+        Args:
+            experiment: the experiment, with everything random in it drawn: `experiment.task` is what is trained on.
+            state: of a training, `state.model` (call it on a batch of inputs) and `state.step`; of a solving,
+                `state.answer` and `state.step`.
+            constants: what `constants` returned for this run.
+            key: for what is random in this observation.
+        """
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
         """Why this cannot be measured of an experiment."""

@@ -236,6 +236,8 @@ def he(degree: int, z: Polynomial) -> Target[Reals, Real]:
 def prefixes(x: Iterable[FourierPolynomial], depth: int) -> tuple[Target[Bits, Real], ...]:
     """prod(x[:k]) for k = 1, ..., depth: the monomials of a staircase."""
     coordinates = list(x)
+    if not 1 <= depth <= len(coordinates):
+        raise ValueError(f"prefixes: depth {depth} of {len(coordinates)} coordinates; expected 1 to {len(coordinates)}")
     return tuple(prod(coordinates[:k]) for k in range(1, depth + 1))
 
 

@@ -5,6 +5,7 @@ by a digest, typed by domain, and a JAX pytree whose leaves are its knobs.
 """
 
 import abc
+import dataclasses
 import functools
 import inspect
 import sys
@@ -195,11 +196,23 @@ def _declared(cls: type[Spec]) -> dict[str, Any]:
 
 
 def _make_dataclass(cls: type[Spec]) -> None:
-    checked = {name: checked_type(hint, build) for name, hint in hints(cls).items()}
-    cls.__annotations__ = {**inspect.get_annotations(cls), **checked}
+    declared = inspect.get_annotations(cls)
+    cls.__annotations__ = {**declared, **{name: checked_type(hint, build) for name, hint in hints(cls).items()}}
     pydantic.dataclasses.dataclass(frozen=True, config=STRICT)(cls)
+    cls.__annotations__ = declared  # what a reader, and help(), should see
+    setattr(cls, "__signature__", _signature(cls))  # noqa: B010 # the same
     setattr(cls, "__init__", functools.wraps(cls.__init__)(_init))  # noqa: B010 # our errors, not pydantic's
     setattr(cls, "__hash__", _hash)  # noqa: B010 # one identity, the digest
+
+
+def _signature(cls: type[Spec]) -> inspect.Signature:
+    of_fields = {f.name: f.default for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # a dataclass by now
+    empty, kind = inspect.Parameter.empty, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    defaults = {name: empty if default is dataclasses.MISSING else default for name, default in of_fields.items()}
+    declared = {name: shown(hint) for name, hint in hints(cls).items()}
+    return inspect.Signature(
+        [inspect.Parameter(n, kind, default=defaults[n], annotation=declared[n]) for n in declared]
+    )
 
 
 def _register_kind(cls: type[Spec], was: tuple[str, ...]) -> None:

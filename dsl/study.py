@@ -152,7 +152,9 @@ class Study:
         here = f"Study {name!r}: "
         parts = {"points": points, "claims": claims, "figures": figures}
         for part, given in parts.items():
-            _require(isinstance(given, Iterable) and not isinstance(given, str), f"{here}{part}", given, f"several {part}")
+            _require(
+                isinstance(given, Iterable) and not isinstance(given, str), f"{here}{part}", given, f"several {part}"
+            )
         listed = {part: tuple(given) for part, given in parts.items()}
         _require_each(f"{here}points", listed["points"], lambda p: isinstance(p, Point | Experiment), "an experiment")
         _require_each(f"{here}claims", listed["claims"], lambda c: isinstance(c, Claim), "a Claim")

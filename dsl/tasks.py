@@ -74,12 +74,21 @@ class Labelled(Task[X, Y]):
     def sample(self, key: Key[Array, ""], n: int) -> tuple[Any, Any]:
         """(x, y(x)) for n draws of x."""
         x = self.x.sample(key, n)
-        return x, self.y(x)
+        return x, self._labels(x)
 
     def nodes(self) -> Nodes:
         """((x, y(x)), weights) for the nodes of the law."""
         x, weights = self.x.nodes()
-        return (x, self.y(x)), weights
+        return (x, self._labels(x)), weights
+
+    def _labels(self, x: Any) -> Any:
+        """y(x), refused where its shape would only broadcast against predictions."""
+        y = self.y(x)
+        n, given = leading(x), tuple(getattr(y, "shape", ()))
+        if given[:1] != (n,) or (self.outputs is None and given != (n,)):
+            wanted = f"({n},)" if self.outputs is None else f"({n}, ...)"
+            raise TypeError(f"{type(self.y).__name__} returned shape {given} for {n} inputs, expected {wanted}")
+        return y
 
 
 def leading(points: Any) -> int:

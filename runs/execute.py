@@ -4,7 +4,6 @@ import itertools
 import platform
 import statistics
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +25,7 @@ from runs.plan import Group
 from runs.records import PointRecord, RecordsError
 from runs.store import Conflict, Store, array_name, done
 from runs.table import Rows
+from runs.userfile import told
 from runs.wave import Trace, Wave, run_on_host
 
 Tell = Callable[[dict[str, Any]], None]
@@ -119,7 +119,7 @@ def _guarded(points: list[Experiment], store: Store, options: RunOptions, tell: 
 
 
 def _commit_failed(points: list[Experiment], error: Exception, store: Store, tell: Tell) -> None:
-    message = "".join(traceback.format_exception(error)).rstrip()
+    message = told(error)
     for point in points:
         status = f"failed: {type(error).__name__}: {error}"[:1000]
         store.commit(PointRecord(digest(point), dump(point), {"numerics": {}}, Rows.of([]), {}, status))

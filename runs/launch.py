@@ -58,6 +58,7 @@ class _Heard:
     conflicts: Counter[str] = field(default_factory=Counter)
     messages: list[str] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 def run_study(opened: Opened, options: RunOptions) -> Outcome:
@@ -70,7 +71,7 @@ def run_study(opened: Opened, options: RunOptions) -> Outcome:
     records.prepare()
     experiments = [point.spec for point in opened.study.points]
     every = flatten(experiments)
-    heard = _Heard()
+    heard = _Heard(labels={digest(point.spec): _axes(point) for point in opened.study.points})
     with Meter(opened.name, sum(max(1, e.last) for e in every.values()), len(every)) as meter:
         for stage in stages(experiments):
             for event in _worked(stage, opened, options, "run", heard.refused):
@@ -95,7 +96,7 @@ def _hear(event: dict[str, Any], heard: _Heard, meter: Meter) -> None:
         case "done":
             meter.finish()
             if event["status"] != "finished":
-                meter.note(f"point {event['point'][:12]}: {event['status']}")
+                meter.note(f"{heard.labels.get(event['point'], event['point'][:12])}: {event['status']}")
         case "skipped":
             meter.advance(event["steps"])
             meter.finish()
@@ -127,20 +128,26 @@ def _page(opened: Opened, options: RunOptions, found: Table, verdicts: Sequence[
     path = options.records / "reports" / f"{opened.index}.html"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return write_report(opened.study, found, verdicts, predictions, environments, _command(opened), path)
+        return write_report(opened.study, found, verdicts, predictions, environments, _command(opened, options), path)
     except OSError as error:
         raise RecordsError(f"cannot write the report {path}: {error.strerror}") from None
+
+
+def _axes(point: Any) -> str:
+    return ", ".join(f"{name}={value}" for name, value in point.axes.items()) or "the experiment"
 
 
 def _label(point: Any) -> str:
     return ", ".join(f"{name}={value}" for name, value in point.axes.items() if name != "seed") or "the experiment"
 
 
-def _command(opened: Opened) -> str:
+def _command(opened: Opened, options: RunOptions) -> str:
     source = opened.source if opened.file is None else Path(opened.source).name
     parts = ["stepwell", "run", source]
     if opened.scale is not None:
         parts += ["--scale", opened.scale]
+    if options.records != RunOptions().records:
+        parts += ["--records", options.records.name]  # the page may be read on another machine
     return shlex.join([*parts, *(word for text in opened.overrides for word in ("--set", text))])
 
 

@@ -25,7 +25,7 @@ def source_hash(noun: type) -> str:
     defined = _definitions(ast.parse(text))
     used = _reached(noun.__qualname__.split(".")[0], defined)
     parts = [ast.dump(node) for name in sorted(used) for node in defined[name]]
-    return hashlib.sha256("\n".join([*parts, *_beside(module, used)]).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join([*parts, *_beside(module, [n for name in sorted(used) for n in defined[name]])]).encode()).hexdigest()[:16]
 
 
 def _definitions(tree: ast.Module) -> dict[str, list[ast.stmt]]:
@@ -58,13 +58,13 @@ def _reached(start: str, defined: dict[str, list[ast.stmt]]) -> set[str]:
     return found
 
 
-def _beside(module: ModuleType | None, used: set[str]) -> list[str]:
-    """The files in the module's folder from which the names it uses come."""
+def _beside(module: ModuleType | None, nodes: list[ast.stmt]) -> list[str]:
+    """The hashes of the files in the module's folder from which these statements import."""
     home = getattr(module, "__file__", None)
     if home is None:
         return []
-    origins = (getattr(module, name, None) for name in sorted(used))
-    modules = {o.__name__ if isinstance(o, ModuleType) else getattr(o, "__module__", "") for o in origins}
-    files = {getattr(sys.modules.get(name), "__file__", None) for name in modules} - {None, home}
+    names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    files = {getattr(sys.modules.get(name), "__file__", None) for name in names} - {None, home}
     near = sorted(file for file in files if file is not None and Path(file).parent == Path(home).parent)
     return [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in near]

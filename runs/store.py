@@ -77,12 +77,12 @@ class OnDisk:
         if not done(self.records.status(digest)):
             return False
         kept = self.records.environment(digest)
+        if self.rerun and kept["numerics"] != dict(numerics):
+            return False  # also what was accepted before: a rerun takes an acceptance back
         if dict(numerics) in [kept["numerics"], *kept.get("accepted", ())]:
             if self.rerun:
                 self.records.rows(digest)  # a rerun repairs what cannot be read
             return True
-        if self.rerun:
-            return False
         if self.accept:
             self.records.accept(digest, numerics)
             return True

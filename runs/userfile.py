@@ -90,6 +90,21 @@ def _free(name: str, file: Path) -> bool:
     return name not in sys.stdlib_module_names and (found is None or found.origin in (None, str(file)))
 
 
+def told(error: BaseException) -> str:
+    """An exception with the frames of a user's code alone; with all of them where none is a user's."""
+    theirs = [f for f in traceback.extract_tb(error.__traceback__) if not _is_known(Path(f.filename))]
+    if not theirs:
+        return "".join(traceback.format_exception(error)).rstrip()
+    last = "".join(traceback.format_exception_only(error))
+    return "".join([*traceback.StackSummary.from_list(theirs).format(), last]).rstrip()
+
+
+def _is_known(path: Path) -> bool:
+    """Whether a file is ours, Python's or an installed package's."""
+    inside = any(path.is_relative_to(root) for root in (*OURS, *STDLIB))
+    return inside or "site-packages" in path.parts or not path.is_absolute()
+
+
 def _told(error: BaseException, folder: Path) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(Path(frame.filename), folder)]
     lines = traceback.StackSummary.from_list(frames).format()
@@ -99,5 +114,4 @@ def _told(error: BaseException, folder: Path) -> str:
 
 
 def _is_users(path: Path, folder: Path) -> bool:
-    theirs = any(path.is_relative_to(root) for root in (*OURS, *STDLIB)) or "site-packages" in path.parts
-    return path.is_relative_to(folder) and not theirs
+    return path.is_relative_to(folder) and not _is_known(path)

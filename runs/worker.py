@@ -50,8 +50,7 @@ def _do(job: Mapping[str, Any], tell: Any) -> None:
     experiments = [load(data, Experiment) for data in job["experiments"]]
     groups = [Group(tuple(experiments[i] for i in members), job["precision"]) for members in job["groups"]]
     if job["mode"] == "plan":
-        for number, group in enumerate(groups):
-            tell({"event": "layout", "group": number, **_layout(group)})
+        _plan(groups, tell)
     else:
         _run(job, groups, tell)
 
@@ -64,6 +63,18 @@ def _import_users_file(file: Path, sha256: str) -> None:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise RunError(f"{file.name} was changed while its study was starting; run it again")
     run_file(file, content)
+
+
+def _plan(groups: Any, tell: Any) -> None:
+    """Lay the groups out; one that cannot be traced is told with its user's frames."""
+    from runs.userfile import told
+
+    for number, group in enumerate(groups):
+        try:
+            tell({"event": "layout", "group": number, **_layout(group)})
+        except Exception as error:  # a user's noun may raise anything
+            message = f"a program of {len(group.points)} points cannot be traced:\n{told(error)}"
+            return tell({"event": "refused", "message": message})
 
 
 def _layout(group: Any) -> dict[str, Any]:
