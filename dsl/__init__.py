@@ -32,6 +32,7 @@ from dsl.fields import Count as Count
 from dsl.fields import Knob as Knob
 from dsl.fields import Seed as Seed
 from dsl.fields import Static as Static
+from dsl.flows import Flow as Flow
 from dsl.identity import digest as digest
 from dsl.identity import dump as dump
 from dsl.identity import load as load
@@ -39,6 +40,7 @@ from dsl.identity import loads as loads
 from dsl.laws import Distribution as Distribution
 from dsl.laws import Gaussian as Gaussian
 from dsl.laws import Hypercube as Hypercube
+from dsl.limits import MeanFieldLimit as MeanFieldLimit
 from dsl.losses import L2 as L2
 from dsl.losses import CorrelationLoss as CorrelationLoss
 from dsl.losses import LogisticLoss as LogisticLoss
@@ -85,6 +87,7 @@ from dsl.realise import Seeded as Seeded
 from dsl.results import Result as Result
 from dsl.results import Stored as Stored
 from dsl.results import Trained as Trained
+from dsl.ridge import Ridge as Ridge
 from dsl.sample import Sample as Sample
 from dsl.schedules import At as At
 from dsl.schedules import AtEnd as AtEnd
@@ -141,6 +144,7 @@ __all__ = [
     "Exact",
     "Experiment",
     "Fault",
+    "Flow",
     "FourierPolynomial",
     "Fresh",
     "Gaussian",
@@ -154,6 +158,7 @@ __all__ = [
     "LogisticLoss",
     "Loss",
     "MeanField",
+    "MeanFieldLimit",
     "Measurement",
     "Measures",
     "Mlp",
@@ -177,6 +182,7 @@ __all__ = [
     "Relu",
     "ResNet",
     "Result",
+    "Ridge",
     "Sample",
     "Scaled",
     "Scaling",

@@ -73,3 +73,15 @@ def in_part(module: Any, part: str) -> Any:
     """A tree of booleans over the weights: True in `hidden`, in `readout`, or everywhere for `all`."""
     select = lambda path, keep: keep and (part == "all" or path[0] == jax.tree_util.GetAttrKey(part))
     return jax.tree_util.tree_map_with_path(select, is_weight(module))
+
+
+def moving(module: Any, part: str) -> tuple[Any, Any]:
+    """A module as (the weights of a part, everything else).
+
+    Raises:
+        ValueError: if the module has no weights there.
+    """
+    chosen = in_part(module, part)
+    if not any(jax.tree.leaves(chosen)):
+        raise ValueError(f"only={part!r}: {type(module).__name__} has no weights in a part of that name")
+    return eqx.partition(module, chosen, is_leaf=lambda node: isinstance(node, Spec))

@@ -16,7 +16,7 @@ from dsl.faults import Fault
 from dsl.fields import Count
 from dsl.keys import Streams
 from dsl.measurements import objective
-from dsl.modules import in_part, split
+from dsl.modules import moving
 from dsl.optimizers import Optimizer
 from dsl.spec import Spec
 
@@ -80,12 +80,12 @@ class Descent(Protocol):
     def init(self, experiment: Any, streams: Streams) -> TrainingState:
         """The initial model, and the optimizer's state for the weights that move."""
         model = initial_model(experiment, streams)
-        return TrainingState(jnp.zeros((), jnp.int32), model, self._transformation().init(self._trained(model)[0]))
+        return TrainingState(jnp.zeros((), jnp.int32), model, self._transformation().init(moving(model, self.only)[0]))
 
     def step(self, experiment: Any, state: TrainingState, streams: Streams) -> TrainingState:
         """One update from the gradient of the objective on one batch, times the model's time scale."""
         batch = self.draw.batch(experiment.task, streams.data, state.step)
-        weights, rest = self._trained(state.model)
+        weights, rest = moving(state.model, self.only)
         gradient = jax.grad(lambda w: objective(experiment, eqx.combine(w, rest), batch))(weights)
         scale = experiment.model.time_scale  # an array where it comes from a knob
         if not isinstance(scale, float) or scale != 1.0:
@@ -101,12 +101,3 @@ class Descent(Protocol):
 
     def _transformation(self) -> optax.GradientTransformationExtraArgs:
         return optax.with_extra_args_support(self.by.transformation(self.steps))
-
-    def _trained(self, model: eqx.Module) -> tuple[Any, Any]:
-        """The weights that move, and everything else of the model."""
-        if self.only == "all":
-            return split(model)
-        chosen = in_part(model, self.only)
-        if not any(jax.tree.leaves(chosen)):
-            raise ValueError(f"only={self.only!r}: {type(model).__name__} has no weights in a part of that name")
-        return eqx.partition(model, chosen, is_leaf=lambda node: isinstance(node, Spec))

@@ -95,8 +95,8 @@ def told(error: BaseException) -> str:
     theirs = [f for f in traceback.extract_tb(error.__traceback__) if not _is_known(Path(f.filename))]
     if not theirs:
         return "".join(traceback.format_exception(error)).rstrip()
-    last = "".join(traceback.format_exception_only(error))
-    return "".join([*traceback.StackSummary.from_list(theirs).format(), last]).rstrip()
+    # without the notes that libraries add about frames which are left out here
+    return "".join([*traceback.StackSummary.from_list(theirs).format(), f"{type(error).__name__}: {error}"])
 
 
 def _is_known(path: Path) -> bool:
