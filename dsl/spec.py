@@ -26,7 +26,7 @@ from dsl.fields import STRICT, checked_type, shown, traced
 KINDS: dict[str, type["Spec"]] = {}
 """Every final noun by its kind, and by the kinds it once had; open: defining a class adds it."""
 
-_OWN = ("dsl", "runs")  # packages whose kinds bear no module name
+_OWN = ("dsl",)  # packages whose kinds bear no module name
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(Field,))
