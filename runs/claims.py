@@ -1,18 +1,24 @@
 """Grade the claims of a study: does what was measured lie where theory puts it?"""
 
 import math
+import re
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
 from runs.statistics import FEWEST_FOR_BOOTSTRAP, Interval, PerSeed, binomial_interval, median
-from runs.table import Table
+from runs.table import ColumnError, Table
+from runs.userfile import OURS, STDLIB
 
 if TYPE_CHECKING:
     import rich.table
 
+SHIPPED = Path(__file__).parent / "studies"
+ARXIV = re.compile(r"(?<![\d.])\d{4}\.\d{4,5}(?!\d)")
 Outcome = Literal["holds", "fails", "undecided"]
 
 
@@ -94,8 +100,28 @@ def grade(claim: Claim, table: Table) -> Verdict:
         measured = _measurement(claim, table)
         outcome, detail = _judge_seeds(measured, band) if isinstance(measured, PerSeed) else _judge(measured, band)
     except Exception as reason:  # a user's function may raise anything
-        outcome, detail = "undecided", f"{type(reason).__name__}: {reason}"
+        outcome, detail = "undecided", failure(reason, table)
     return Verdict(claim, outcome, predicted, measured, band, detail)
+
+
+def failure(reason: Exception, table: Table) -> str:
+    """What a user's function raised, with the line of theirs; before any point has finished that alone is the cause."""
+    if isinstance(reason, ColumnError) and "finished" not in table.points["status"].tolist():
+        return "no point has finished"
+    return f"{_place(reason)}{type(reason).__name__}: {reason}"
+
+
+def _place(reason: Exception) -> str:
+    """`study.py:12: `, the last line that is neither ours nor of a library; empty where there is none."""
+    frames = [f for f in traceback.extract_tb(reason.__traceback__) if _is_of_a_study(Path(f.filename))]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}: " if frames else ""
+
+
+def _is_of_a_study(file: Path) -> bool:
+    if file.parent == SHIPPED:
+        return True
+    known = "site-packages" in file.parts or any(file.is_relative_to(root) for root in (*OURS, *STDLIB))
+    return file.is_absolute() and not known
 
 
 def grade_all(study: Claims, table: Table) -> list[Verdict]:
@@ -104,11 +130,12 @@ def grade_all(study: Claims, table: Table) -> list[Verdict]:
 
 
 def claims_table(verdicts: Sequence[Verdict]) -> "rich.table.Table":
-    """The verdicts for the terminal: claim, predicted, measured, verdict, source."""
+    """The verdicts for the terminal: claim with its source, predicted, measured, verdict."""
     import rich.table
     from rich.text import Text
 
-    table = rich.table.Table("claim", "predicted", "measured", "verdict", "source")
+    table = rich.table.Table("claim", "predicted", "measured", "verdict")
+    table.columns[1].no_wrap = table.columns[3].no_wrap = True
     colours = {"holds": "green", "fails": "red", "undecided": "yellow"}
     for verdict in verdicts:
         cells = [Text(cell) for cell in _cells(verdict)]  # Text, because brackets are markup in a str
@@ -117,11 +144,48 @@ def claims_table(verdicts: Sequence[Verdict]) -> "rich.table.Table":
     return table
 
 
-def _cells(verdict: Verdict) -> tuple[str, str, str, str, str]:
+def _cells(verdict: Verdict) -> tuple[str, str, str, str]:
     claim = verdict.claim
     predicted = _range(verdict.band) if verdict.predicted is None else f"{verdict.predicted:.4g}"
-    source = claim.citation if claim.verified else f"{claim.citation} (unverified source)"
-    return claim.statement, predicted, verdict.detail, verdict.outcome, source
+    identifier = ARXIV.search(claim.citation)
+    source = [f"[{identifier[0]}]"] if identifier else []
+    statement = " ".join([claim.statement, *source, *([] if claim.verified else ["(unverified)"])])
+    return statement, predicted, _in_short(verdict), verdict.outcome
+
+
+def _in_short(verdict: Verdict) -> str:
+    """The measured side on two or three lines of a terminal; the page says by which methods."""
+    measured = verdict.measured
+    if isinstance(measured, Interval):
+        return f"{_bare(measured)}, n={measured.n}"
+    if measured is None or np.isnan(measured.values).all():
+        return verdict.detail
+    present = measured.values[~np.isnan(measured.values)]
+    inside = int(np.sum((verdict.band[0] <= present) & (present <= verdict.band[1])))
+    rate = binomial_interval(inside, len(present))
+    parts = [f"{inside} of {_seeds(len(present))} (rate {_ends(rate, 2)})", f"median {_bare(median(present))}"]
+    return "; ".join([*parts, *_lacking(measured)])
+
+
+def _bare(interval: Interval) -> str:
+    n = digits(interval.low, interval.high)
+    return f"{interval.estimate:.{max(n, 4)}g} {_ends(interval, n)}"
+
+
+def _ends(interval: Interval, n: int) -> str:
+    return f"[{interval.low:.{n}g}, {interval.high:.{n}g}]"
+
+
+def _seeds(n: int) -> str:
+    return f"{n} seed{'s' * (n != 1)}"
+
+
+def digits(low: float, high: float, least: int = 3) -> int:
+    """Significant digits in which the ends of an interval differ, and its width has two digits; at most 12."""
+    size, width = max(abs(low), abs(high)), high - low
+    if not (math.isfinite(size) and width > 0):
+        return least
+    return min(max(least, math.ceil(math.log10(size / width)) + 2), 12) if size / width < 1e12 else least
 
 
 def _prediction(claim: Claim, table: Table) -> float | None:
@@ -168,21 +232,24 @@ def _judge_seeds(measured: PerSeed, band: tuple[float, float]) -> tuple[Outcome,
 
 def _seeds_stated(measured: PerSeed, present: np.ndarray, inside: int, band: tuple[float, float]) -> str:
     rate = binomial_interval(inside, len(present))
-    parts = [f"{inside} of {len(present)} seeds {_within(band)}"]
-    parts.append(f"success rate 95% exact binomial interval {_range((rate.low, rate.high))}")
+    parts = [f"{inside} of {_seeds(len(present))} {_within(band)}"]
+    parts.append(f"success rate {_ends(rate, 3)} (95% exact)")
     if len(present) >= FEWEST_FOR_BOOTSTRAP:
         parts.append(f"median {_stated(median(present))}")
+    return "; ".join([*parts, *_lacking(measured), *measured.notes])
+
+
+def _lacking(measured: PerSeed) -> list[str]:
     lacking = measured.seeds[np.isnan(measured.values)].tolist()
-    if lacking:
-        parts.append(f"no value for seed {', '.join(map(str, lacking))}")
-    return "; ".join([*parts, *measured.notes])
+    return [f"no value for seed {', '.join(map(str, lacking))}"] if lacking else []
 
 
 def _stated(interval: Interval) -> str:
     """For example `0.5, 95% bootstrap interval [0.4, 0.6] (n=8)`, or `0.5, every seed [0.4, 0.6] (n=3)`."""
     level = interval.confidence
     name = interval.method if level is None else f"{100 * level:.3g}% {interval.method} interval"
-    return f"{interval.estimate:.4g}, {name} {_range((interval.low, interval.high))} (n={interval.n})"
+    n = digits(interval.low, interval.high)
+    return f"{interval.estimate:.{max(n, 4)}g}, {name} {_ends(interval, n)} (n={interval.n})"
 
 
 def _within(band: tuple[float, float]) -> str:
@@ -195,4 +262,4 @@ def _range(ends: tuple[float, float]) -> str:
         return "any value"
     if math.isinf(low):
         return f"at most {high:.3g}"
-    return f"at least {low:.3g}" if math.isinf(high) else f"[{low:.3g}, {high:.3g}]"
+    return f"at least {low:.3g}" if math.isinf(high) else f"[{low:.{digits(low, high)}g}, {high:.{digits(low, high)}g}]"

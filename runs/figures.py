@@ -101,21 +101,29 @@ def save_pdf(draw: Draw, table: Table, path: Path) -> Path:
 
 
 def curves(
-    axes: "Axes", table: Table, name: str, by: str, over: str = "seed", band: tuple[float, float] = (0.1, 0.9)
+    axes: "Axes",
+    table: Table,
+    name: str,
+    by: str | Sequence[str],
+    over: str = "seed",
+    band: tuple[float, float] = (0.1, 0.9),
 ) -> None:
     """A scalar measurement against the step: median over seeds, a quantile band, one colour for each value of `by`.
 
+    `by` is one axis or several; with none there is one curve.
     The legend says where not all points finished, because a median over survivors is another thing.
 
     Raises:
         ValueError: the measurement is an array, or points of one line differ in more than `over`.
     """
-    for (value,), group in table.groups(by):
-        steps, lines = _lines(group, name, over, where=f"{by}={value!r}")
+    by = (by,) if isinstance(by, str) else tuple(by)
+    for values, group in table.groups(*by) if by else [((), table)]:
+        told = ", ".join(f"{axis}={value!r}" for axis, value in zip(by, values, strict=True))
+        steps, lines = _lines(group, name, over, where=told or "the table")
         low, middle, high = _quantiles(lines, (band[0], 0.5, band[1]))
-        (line,) = axes.plot(steps, middle[:, 0], label=f"{value}{_unfinished(group)}")
+        (line,) = axes.plot(steps, middle[:, 0], label=f"{', '.join(map(str, values))}{_unfinished(group)}")
         axes.fill_between(steps, low[:, 0], high[:, 0], color=line.get_color(), alpha=0.18, linewidth=0)
-    _dress(axes, name, title=by)
+    _dress(axes, name, title=", ".join(by))
 
 
 def components(axes: "Axes", table: Table, name: str, labels: Sequence[str], over: str = "seed") -> None:

@@ -107,7 +107,7 @@ def _hear(event: dict[str, Any], heard: _Heard, meter: Meter) -> None:
             heard.failed[event.get("status", "failed")] += 1
         case "error":
             heard.messages.append(event["message"])
-            meter.note(f"{event['points']} points failed:\n{event['message']}")
+            meter.note(f"{_counted(event['points'], 'point')} failed:\n{event['message']}")
         case "refused":
             raise RunError(event["message"])
 
@@ -115,7 +115,7 @@ def _hear(event: dict[str, Any], heard: _Heard, meter: Meter) -> None:
 def _conflicts(heard: _Heard) -> str:
     if not heard.conflicts:
         return ""
-    lines = [f"  {count} points: {what}" for what, count in heard.conflicts.items()]
+    lines = [f"  {_counted(count, 'point')}: {what}" for what, count in heard.conflicts.items()]
     advice = "run them again with --rerun (the old records are kept aside), or take them as they are with --accept"
     return "\n".join(["finished points were computed differently and were left alone:", *lines, advice])
 
@@ -221,7 +221,7 @@ def plan_study(opened: Opened, options: RunOptions) -> str:
         if event["event"] == "refused":
             raise RunError(event["message"])
     steps = sum(experiment.last for experiment in every.values())
-    lines = [f"{opened.name}: {len(every)} points, {_counted(len(groups), 'program')}, {steps:,} steps"]
+    lines = [f"{opened.name}: {_counted(len(every), 'point')}, {_counted(len(groups), 'program')}, {steps:,} steps"]
     if extra := len(every) - len(set(map(digest, experiments))):
         lines.append(f"  {extra} of the points are experiments that others require")
     for (_, group), event in zip(groups, layouts, strict=True):
@@ -231,7 +231,7 @@ def plan_study(opened: Opened, options: RunOptions) -> str:
 
 def _planned(group: Any, opened: Opened, event: dict[str, Any]) -> str:
     what = _varied(group, opened) or type(group.points[0]).__name__
-    line = f"  {len(group.points)} points x {group.points[0].last:,} steps, {group.precision}: {what}"
+    line = f"  {_counted(len(group.points), 'point')} x {group.points[0].last:,} steps, {group.precision}: {what}"
     if "lanes" not in event:
         return f"{line}\n    {event['devices']} {event['backend']} devices; laid out when its inputs are known"
     waves = -(-len(group.points) // event["wave"])

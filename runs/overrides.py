@@ -77,7 +77,7 @@ def override_study(study: Study, texts: Sequence[str]) -> Study:
         _refuse_axis(study.points, drafts, setting)
         changed |= _laid_over(drafts, setting)
     points = [_loaded(p, drafts[i], i, settings) if i in changed else p for i, p in enumerate(study.points)]
-    _refuse_merged(study.points, points)
+    _refuse_merged(points)
     return Study(study.name, points, study.claims, study.figures)
 
 
@@ -174,10 +174,10 @@ def _advised(fault: Fault, settings: Sequence[Override]) -> Fault:
     return fault
 
 
-def _refuse_merged(before: Sequence[Point], after: Sequence[Point]) -> None:
+def _refuse_merged(after: Sequence[Point]) -> None:
     """Two points that become one would lie in the table under axis values that they do not have."""
     first = dict[str, int]()
     for i, point in enumerate(after):
         twin = first.setdefault(point.spec.digest, i)
-        if before[twin].spec.digest != before[i].spec.digest:
+        if twin != i:
             raise OverrideError(f"points {twin} and {i} would be the same experiment: an axis of the study is set")

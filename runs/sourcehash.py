@@ -25,7 +25,9 @@ def source_hash(noun: type) -> str:
     defined = _definitions(ast.parse(text))
     used = _reached(noun.__qualname__.split(".")[0], defined)
     parts = [ast.dump(node) for name in sorted(used) for node in defined[name]]
-    return hashlib.sha256("\n".join([*parts, *_beside(module, [n for name in sorted(used) for n in defined[name]])]).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        "\n".join([*parts, *_beside(module, [n for name in sorted(used) for n in defined[name]])]).encode()
+    ).hexdigest()[:16]
 
 
 def _definitions(tree: ast.Module) -> dict[str, list[ast.stmt]]:

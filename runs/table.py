@@ -15,7 +15,7 @@ RESERVED = ("point", "status", "step", "wall_s")
 
 
 class ColumnError(KeyError):
-    """A column that a table does not have."""
+    """A column that a table does not have, or a value that an axis does not have."""
 
     def __str__(self) -> str:
         return str(self.args[0])  # KeyError would show the sentence in quotes
@@ -158,8 +158,15 @@ class Table:
         return self.observed.get(name, np.ones(len(self), bool))
 
     def where(self, **equals: Any) -> "Table":
-        """The points (by axes, `point`, `status`) or rows (by `step`, a scalar measurement) with the given values."""
+        """The points (by axes, `point`, `status`) or rows (by `step`, a scalar measurement) with the given values.
+
+        Raises:
+            ColumnError: there is no such column, or no point has such a value of the axis.
+            ValueError: the column is an array in every row.
+        """
         table = self
+        for name in [name for name in equals if name in self.axes]:
+            self._require_value(name, plain(equals[name]))
         for name, value in equals.items():
             self._require(name, self.columns)
             by_point = name in table.points
@@ -209,6 +216,13 @@ class Table:
         table = self.filter(keep[self.owner])
         points = {name: column[keep] for name, column in self.points.items()}
         return Table(points, (np.cumsum(keep) - 1)[table.owner], table.values, table.observed)
+
+    def _require_value(self, axis: str, value: Any) -> None:
+        """A value that no point has is a slip of the pen; among no points at all there is nothing to compare with."""
+        known = list(dict.fromkeys(self.points[axis].tolist()))
+        if known and value not in known:
+            listed = ", ".join(map(str, known[:8])) + ", ..." * (len(known) > 8)
+            raise ColumnError(f"{axis} has no value {value}; it has {listed}")
 
     def _require(self, name: str, names: Sequence[str]) -> None:
         if name not in names:

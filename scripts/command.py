@@ -34,7 +34,7 @@ class _OnSource:
 
     source: Source
     """A shipped study, a Python file with `study`, or the JSON file of an experiment."""
-    scale: Literal["smoke", "small", "paper"] | None = None
+    scale: Annotated[str | None, arg(metavar="{smoke,small,paper}")] = None
     """The size of a study that has sizes; small if not given."""
     overrides: Settings = ()
     """Set a field in every point that has it, such as protocol.steps=1000."""
@@ -77,8 +77,12 @@ class _OnDevices(_OnRecords):
 
     def options(self) -> "RunOptions":
         """How the study is run, devices included."""
-        from runs.options import RunOptions
+        from runs.options import RunError, RunOptions
 
+        if self.devices is not None and self.devices < 1:
+            raise RunError(f"--devices {self.devices}: expected at least 1")
+        if self.rerun and self.accept:
+            raise RunError("--rerun and --accept: expected one of the two; records are run again, or taken as they are")
         return RunOptions(self.records, self.mapper, self.devices, self.rerun, self.accept, self.data)
 
 
@@ -135,7 +139,7 @@ class Report(_OnRecords):
 
 @dataclass(frozen=True, kw_only=True)
 class Show(_OnSource):
-    """Print an experiment of a study as JSON, which every verb takes as a file."""
+    """Print an experiment of a study as JSON, which every verb takes as a file where all its nouns are Stepwell's."""
 
     point: Annotated[int, arg(metavar="I")] = 0
     """The number of the point, from 0."""
@@ -177,7 +181,8 @@ def answer(arguments: Sequence[str]) -> int:
     try:
         return _guarded(verb)
     except KeyboardInterrupt:
-        print("stepwell: interrupted", file=sys.stderr)
+        kept = "; finished points are kept, and the same command goes on from there" if isinstance(verb, Run) else ""
+        print(f"stepwell: interrupted{kept}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # `stepwell show ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,6 +1,7 @@
 """What each verb of the command line does; the text it prints and its exit status."""
 
 import json
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -53,7 +54,10 @@ def report(opened: Opened, options: RunOptions) -> int:
 
     records = Records(options.records)
     if all(records.status(point.spec.digest) is None for point in opened.study.points):
-        raise RecordsError(f"{options.records} has no records of {opened.name}; `stepwell run` makes them")
+        others = sorted(path.stem for path in (options.records / "studies").glob(f"{opened.name}*.json"))
+        others = [name for name in others if re.fullmatch(rf"{re.escape(opened.name)}(-.*)?", name)]
+        known = f" (it has {', '.join(others)}: name the same --scale and --set)" if others else ""
+        raise RecordsError(f"{options.records} has no records of {opened.index}{known}; `stepwell run` makes them")
     _print_claims(grade_all(opened.study, table(opened.study, options.records)))
     print(f"report: {report_study(opened, options)}")
     return 0
@@ -63,7 +67,7 @@ def show(opened: Opened, point: int | None) -> int:
     """Print the spec of one point, or the list of all for None."""
     points = opened.study.points
     if point is not None and not 0 <= point < len(points):
-        raise SourceError(f"--point {point}: {opened.name} has {len(points)} points, counted from 0")
+        raise SourceError(f"--point {point}: {opened.name} has {_counted(len(points))}, counted from 0")
     shown = [dump(p.spec) for p in points] if point is None else dump(points[point].spec)
     print(json.dumps(shown, indent=2, ensure_ascii=False))
     return 0
@@ -124,7 +128,7 @@ def _told(found: Sequence[Prediction]) -> Iterator[str]:
         else:
             silent[p.why, p.conditions].append(p.name)
     for (why, conditions), names in silent.items():
-        yield f"  {', '.join(names)}: not known: {why}"
+        yield f"  {', '.join(names)}: does not apply: {why}"
         yield f"    conditions: {conditions}"
 
 

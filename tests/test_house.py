@@ -164,11 +164,11 @@ def test_the_readme_names_verbs_that_exist() -> None:
 
 
 def test_the_experiment_in_the_readme_works(tmp_path: Path) -> None:
-    """Both python blocks as one file of a user's, in a process of its own: its nouns stay out of this one."""
+    """The python blocks as one file of a user's, in a process of its own: its nouns stay out of this one."""
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     task = re.search(r"^`(Labelled\(.*?)` is now a task", README, re.MULTILINE)
     points = re.search(r"# (\d+) points in (\d+) programs", README)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     assert task
     assert points
     (tmp_path / "my_experiment.py").write_text("\n".join(blocks))
@@ -177,7 +177,7 @@ import dataclasses, jax
 from my_experiment import *
 specs = [point.spec for point in study.points]
 assert (len(specs), len(set(map(jax.tree.structure, specs)))) == ({points[1]}, {points[2]})
-one = dataclasses.replace(specs[0], task={task[1]})
+one = dataclasses.replace(specs[0], task={task[1]}, measure=(*specs[0].measure, Spread() @ every(100)))
 for spec in (*specs, one):
     assert load(dump(spec)) == spec
 program = compile(one)
@@ -185,6 +185,18 @@ knobs = program.knobs(one)
 constants = jax.eval_shape(program.constants, knobs, {{}})
 state = jax.eval_shape(program.init, knobs, {{}}, constants)
 jax.eval_shape(lambda s, k, c: program.advance(s, k, {{}}, c, 1), state, knobs, constants)
+seen = jax.eval_shape(lambda s, k, c: program.observe(s, k, {{}}, c, ("Spread",)), state, knobs, constants)
+assert seen["Spread"].shape == ()
+assert [claim.accept for claim in study.claims] == [below(0.1)]
+
+from runs.claims import grade_all
+from runs.figures import svg
+from runs.table import Entry, Rows, Table
+found = [Entry(spec.digest, p.axes, "finished") for spec, p in zip(specs, study.points)]
+rows = Rows.of([(0, 0, {{"TestLoss": 1.0}}), (9, 1, {{"TestLoss": 0.0}})])
+table = Table.build(found, {{entry.digest: rows for entry in found}})
+assert [verdict.outcome for verdict in grade_all(study, table)] == ["holds"]
+assert svg(study.figures[0], table).startswith("<svg")
 """
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     ran = subprocess.run(

@@ -9,7 +9,7 @@ from theory.arrays import Scalar
 def spherical_step(
     w: Float[Array, "*neurons d"], gradient: Float[Array, "*neurons d"], rate: Scalar, clip: Scalar
 ) -> Float[Array, "*neurons d"]:
-    """w - rate (I - w w^T) gradient, brought back to the unit sphere with no coordinate beyond `clip`.
+    """W - rate (I - w w^T) gradient, brought back to the unit sphere with no coordinate beyond `clip`.
 
     Coordinates at the clip stay there: only the others are rescaled, because renormalising all of them would undo the
     clip, and without it w collapses on the coordinate that it finds first.

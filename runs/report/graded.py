@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from runs.claims import Verdict
+from runs.claims import Verdict, digits
 from runs.report import shown
 from runs.statistics import Interval, PerSeed
 
@@ -59,10 +59,12 @@ def badges(verdicts: Sequence[Verdict]) -> list[tuple[str, str]]:
 def _measured(verdict: Verdict) -> tuple[str, tuple[str, ...]]:
     measured = verdict.measured
     if isinstance(measured, Interval):
-        return shown.number(measured.estimate), _interval_notes(measured, verdict)
+        figures = digits(measured.low, measured.high, 4)
+        return shown.number(measured.estimate, figures), _interval_notes(measured, verdict)
     if isinstance(measured, PerSeed) and not np.isnan(measured.values).all():
         first, *rest = verdict.detail.split("; ")  # the first part repeats the band
-        return f"{first.partition(' in ')[0]} inside", (*rest, f"values {_values(measured)}")
+        count = " ".join(first.split(" ")[:4])  # "8 of 8 seeds"
+        return f"{count} inside", (*rest, f"values {_values(measured)}")
     return "not measured", (verdict.detail,)
 
 

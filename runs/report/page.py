@@ -17,9 +17,10 @@ import jinja2
 from markupsafe import Markup
 
 from dsl import Point, Study, dump
-from runs.claims import Verdict
+from runs.claims import Verdict, failure
 from runs.figures import svg
 from runs.report import shown
+from runs.report.defaults import default_figures
 from runs.report.environment import days, surroundings
 from runs.report.expected import expected
 from runs.report.graded import WIDTH, badges, graded
@@ -99,7 +100,7 @@ def render(
         expected=expected(predictions),
         claims=[graded(verdict) for verdict in verdicts],
         mark_width=WIDTH,
-        figures=[_drawing(draw, table, i) for i, draw in enumerate(study.figures)],
+        figures=[_drawing(draw, table, i) for i, draw in enumerate(study.figures or default_figures(table))],
         grid=points_grid(table),
         structures=_structures(study.points),
         surroundings=surroundings(environments),
@@ -125,7 +126,7 @@ def _drawing(draw: Callable[[Any, Any], None], table: Table, place: int) -> Draw
     try:
         return Drawing(caption, Markup(_embedded(svg(draw, table), place)))  # our own writer, which escapes text
     except Exception as reason:  # a user's function may raise anything, and the rest of the page stands
-        return Drawing(caption, None, f"{type(reason).__name__}: {reason}")
+        return Drawing(caption, None, failure(reason, table))
 
 
 def _caption(draw: Callable[[Any, Any], None]) -> str:

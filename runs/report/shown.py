@@ -7,23 +7,26 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup, escape
 
+from runs.claims import digits
+
 ARXIV = re.compile(r"(?<![\d.])(\d{4}\.\d{4,5})(?:v\d+)?(?!\d)")
 MINUS, NOTHING = "\N{MINUS SIGN}", "\N{EN DASH}"
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def number(value: float, digits: int = 4) -> str:
+def number(value: float, figures: int = 4) -> str:
     """A number as people write it: 0.3162, 12,500, 1.2·10⁻⁵, ∞."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "∞" if value > 0 else f"{MINUS}∞"
-    text = f"{value:,.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:,.{digits}g}"
+    decimals = max(figures - math.floor(math.log10(abs(value))) - 1, 0) if 1e4 <= abs(value) < 1e7 else 0
+    text = f"{value:,.{decimals}f}" if 1e4 <= abs(value) < 1e7 else f"{value:,.{figures}g}"
     mantissa, _, power = text.partition("e")
     if power:
         text = f"{mantissa}·10{str(int(power)).translate(SUPERSCRIPT)}"
     return re.sub("^-", MINUS, text)
 
 
-def cell(value: Any, digits: int = 4) -> str:
+def cell(value: Any, figures: int = 4) -> str:
     """A value of any kind: numbers as numbers, a truth value as a word, nothing as a dash, the rest as its text."""
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, bool):
@@ -31,8 +34,8 @@ def cell(value: Any, digits: int = 4) -> str:
     if value is None:
         return NOTHING
     if isinstance(value, list | tuple):
-        return ", ".join(cell(item, digits) for item in value)
-    return number(value, digits) if isinstance(value, float) else str(value)
+        return ", ".join(cell(item, figures) for item in value)
+    return number(value, figures) if isinstance(value, float) else str(value)
 
 
 def band(ends: tuple[float, float]) -> str:
@@ -48,8 +51,9 @@ def band(ends: tuple[float, float]) -> str:
 
 
 def bracket(low: float, high: float) -> str:
-    """An interval in brackets."""
-    return f"[{number(low)}, {number(high)}]"
+    """An interval in brackets, with the digits in which its ends differ."""
+    n = digits(low, high, 4)
+    return f"[{number(low, n)}, {number(high, n)}]"
 
 
 def linked(text: str) -> Markup:

@@ -49,7 +49,7 @@ def seeds(*values, notes=()):
 def test_every_seed_inside_holds_and_says_so():
     verdict = graded(seeds(*np.linspace(0, 1, 8)))
     assert verdict.outcome == "holds"
-    assert verdict.detail.startswith("8 of 8 seeds in [0, 1]; success rate 95% exact binomial interval [0.631, 1]")
+    assert verdict.detail.startswith("8 of 8 seeds in [0, 1]; success rate [0.631, 1] (95% exact)")
     assert "median 0.5, 95% bootstrap interval" in verdict.detail
 
 
@@ -132,9 +132,21 @@ def test_table_for_the_terminal():
     verdicts = grade_all(study, EMPTY)
     assert [verdict.outcome for verdict in verdicts] == ["holds", "fails"]
     shown = claims_table(verdicts)
-    assert [column.header for column in shown.columns] == ["claim", "predicted", "measured", "verdict", "source"]
+    assert [column.header for column in shown.columns] == ["claim", "predicted", "measured", "verdict"]
     out = io.StringIO()
     Console(file=out, width=300).print(shown)
     assert "The exponent is 1 [in steps]" in out.getvalue()
     assert "0.25" in out.getvalue()
-    assert out.getvalue().count("unverified source") == 1
+    assert out.getvalue().count("[2108.10573]") == 2
+    assert out.getvalue().count("(unverified)") == 1
+
+
+def test_a_claim_takes_few_lines_of_a_terminal():
+    from rich.console import Console
+
+    statement = "The coefficients of S_10 are learned in the order of their degree: no inversion"
+    sample = seeds(*np.linspace(0.0213, 0.0298, 8))
+    claim = Claim(lambda _: sample, Accept(-math.inf, 0.1), statement=statement, verified=False)
+    out = io.StringIO()
+    Console(file=out, width=100).print(claims_table([grade(claim, EMPTY)]))
+    assert len(out.getvalue().splitlines()) <= 4 + 4  # the frame and the header take four

@@ -19,7 +19,6 @@ from dsl import (
     Weights,
     at_end,
     bits,
-    digest,
     every,
     grid,
 )
@@ -104,7 +103,8 @@ def test_a_study_is_set_where_it_has_the_field():
     found = override_study(study, ["protocol.by.lr.every=3"])
     assert found.points[0] is study.points[0]
     assert [p.spec.protocol.by.lr.every for p in found.points[2:]] == [3, 3]
-    assert [p.axes for p in found.points] == [p.axes for p in study.points]
+    columns = [{}, {}, {"protocol.by.lr.every": 3}, {"protocol.by.lr.every": 3}]
+    assert [p.axes for p in found.points] == [{**p.axes, **c} for p, c in zip(study.points, columns, strict=True)]
     with pytest.raises(OverrideError, match="did you mean 'every'"):
         override_study(study, ["protocol.by.lr.evry=3"])
 
@@ -119,5 +119,21 @@ def test_an_axis_cannot_be_set_away():
     study = Study("s", grid(training, lr=(0.1, 0.2), seed=(0, 1)))
     with pytest.raises(OverrideError, match="points 0 and 1 would be the same experiment"):
         override_study(study, ["seed=5"])
-    repeated = Study("s", [training(), training()])
-    assert len({digest(p.spec) for p in override_study(repeated, ["seed=5"]).points}) == 1
+
+
+def test_an_axis_that_is_no_field_names_the_fields_that_hold_it():
+    study = Study("s", grid(training, lr=(0.1, 0.2), seed=(0, 1)))
+    with pytest.raises(OverrideError) as error:
+        override_study(study, ["lr=0.3"])
+    assert str(error.value) == "lr: this is an axis of the study, not a field; its values stand in protocol.by.lr"
+    twice = Study("s", grid(lambda rate: training(2 * rate), rate=(0.1, 0.2)))
+    with pytest.raises(OverrideError, match=r"rate: this is an axis of the study, not a field$"):
+        override_study(twice, ["rate=0.3"])
+
+
+def test_a_count_written_as_a_float_says_how_to_write_it():
+    with pytest.raises(OverrideError, match=r"got 1000\.0; write 1000$"):
+        override(training(), ["protocol.steps=1e3"])
+    with pytest.raises(OverrideError) as error:
+        override(training(), ["protocol.steps=1.5"])
+    assert "write" not in str(error.value)

@@ -224,6 +224,7 @@ def test_seeds_are_told_one_by_one():
     seeds = PerSeed(np.array([0.5, 0.6, np.nan, np.inf]), np.arange(4), ("seed 2: diverged at step 3",))
     text = Page(page_of((claim(measured=seeds),))).text
     assert "2 of 3 seeds inside" in text
+    assert "8 of 8 seeds inside success" in Page(page_of((claim(PerSeed(np.ones(8), range(8)), below(2.0)),))).text
     assert "no value for seed 2" in text
     assert "seed 2: diverged at step 3" in text
     assert "values 0.5, 0.6, ∞" in text
@@ -242,7 +243,8 @@ def test_what_is_not_measured_is_undecided(measured):
 @pytest.mark.parametrize("accept", [below(0.0), between(0.0, 0.0), within(1e-300), between(-np.inf, np.inf)])
 def test_marks_bear_extreme_numbers(value, accept):
     page = page_of((claim(measured=Interval(value, value, value, 1, "exact"), accept=accept),))
-    places = [float(v) for v in re.findall(r' (?:x|x1|x2|cx|width)="([^"]*)"', page)]
+    mark = "".join(re.findall(r'<svg class="mark".*?</svg>', page, re.DOTALL))
+    places = [float(v) for v in re.findall(r' (?:x|x1|x2|cx|width)="([^"]*)"', mark)]
     assert all(0 <= place <= 200 for place in places)
 
 
@@ -265,9 +267,46 @@ def test_a_prediction_that_does_not_apply_says_why():
 def test_a_failed_figure_leaves_the_page():
     page = page_of(figures=(broken, fall))
     text = Page(page).text
-    assert "This figure failed. RuntimeError: no such column" in text
+    assert "RuntimeError: no such column" in text
     assert "Figure 1. It asks for too much." in text
     assert page.count('role="img"') == 1
+
+
+def test_what_a_users_function_raises_has_its_line():
+    text = Page(page_of((claim(lambda t: t["TestLoss"][10**6]),), (broken,))).text
+    line = broken.__code__.co_firstlineno + 2
+    assert f"This figure failed. test_report.py:{line}: RuntimeError: no such column" in text
+    verdict = grade_all(Study("s", [training()], [Claim("c", "", lambda t: 1 / 0, below(1.0))]), measured_table([]))[0]
+    assert re.fullmatch(r"test_report\.py:\d+: ZeroDivisionError: division by zero", verdict.detail)
+
+
+def test_before_a_point_has_finished_that_is_the_reason():
+    points = [Point(training(seed=s), {"depth": 2, "seed": s}) for s in range(2)]
+    table = Table.build([Entry(p.spec.digest, p.axes) for p in points], {})
+    lost = Claim("c", "", lambda t: t["TestLoss"], below(1.0))
+    text = Page(page_of((lost,), (fall,), table=table, points=points)).text
+    assert text.count("no point has finished") == 2
+    assert "ColumnError" not in text
+
+
+def test_a_study_without_figures_has_learning_curves():
+    text = Page(page_of()).text
+    assert "TestLoss against the step: median and 10% to 90% band over seeds, for each depth." in text
+    assert "Components of Coef against the step: median over seeds with depth=3." in text
+    assert "no figures of its own" not in page_of(figures=(fall,))
+    two = page_of(points=grid(training, depth=(2, 3), lr=(0.1, 0.2)))
+    assert "over seeds, for each depth, lr." in two
+    assert "3, 0.2" in two
+    many = grid(training, lr=[0.1 + k / 100 for k in range(9)])
+    assert "This study has no figures." in Page(page_of(points=many)).text
+
+
+def test_an_interval_is_told_with_the_digits_in_which_its_ends_differ():
+    narrow = Interval(1.01204, 1.01198, 1.01211, 8, "bootstrap")
+    assert "1.01204 [1.01198, 1.01211], 95% bootstrap" in Page(page_of((claim(narrow),))).text
+    assert shown.bracket(12500.1, 12500.4) == "[12,500.10, 12,500.40]"
+    assert shown.bracket(0.5, 0.5) == "[0.5, 0.5]"
+    assert shown.bracket(-np.inf, 1.0) == "[\N{MINUS SIGN}∞, 1]"
 
 
 def test_figures_have_captions_and_identifiers_of_their_own():

@@ -156,7 +156,8 @@ def test_a_file_that_raises_leaves_no_module():
         ("def study(scale):\n    raise KeyError(scale)\n", "KeyError: 'small'"),
         ("from dsl import Study\nstudy = Study('a', [])\n", "'a' has no points"),
         ("from dsl import Study\nstudy = Study('a', [3])\n", "points[0] is 3 of type int"),
-        ("from dsl import Study\nstudy = Study('a/b', [3])\n", "the study's name is 'a/b'"),
+        (VALUE.replace("'mine'", "'a/b'"), "the study's name is 'a/b'"),
+        ("from dsl import study\n", "no `study` in it; expected"),
     ],
 )
 def test_files_that_give_no_study(text, message):
@@ -230,7 +231,9 @@ def test_json_has_no_scales(experiment):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not JSON"),
+        (b"", "a.json: the file is empty"),
+        (b" \n", "a.json: the file is empty"),
+        (b'{"kind": "br.Wrong"}', "its module br is not imported: name the Python file that defines it"),
         (b'{"kind": "Training", "task"', "not JSON: Expecting ':' delimiter at line 1"),
         (b'{"kind": "Tr\xff"}', "not UTF-8 text: byte 12"),
         (b"[" * 10_000 + b"]" * 10_000, "nested deeper than 100 levels"),

@@ -106,8 +106,16 @@ def test_where_selects_points_and_rows():
     assert table.where(lr=0.2)["loss"].tolist() == [6, 4, 7, 5]
     assert table.where(lr=0.2, seed=np.int64(1), step=10)["loss"].tolist() == [5]
     assert len(table.where(act=Noun())) == 8
-    assert len(table.where(lr=0.3)) == 0
     assert table.where(lr=0.2).points["seed"].tolist() == [0, 1]
+
+
+def test_a_value_that_no_point_has_is_refused_with_those_there_are():
+    with pytest.raises(ColumnError, match=r"^lr has no value 0.3; it has 0.1, 0.2$"):
+        small().where(lr=0.3)
+    with pytest.raises(ColumnError, match=r"it has 0, 1, 2, 3, 4, 5, 6, 7, \.\.\.$"):
+        Table.build([Entry(f"{i:064x}", {"n": i}) for i in range(9)], {}).where(n=9)
+    assert len(small().where(status="missing").where(lr=0.1)) == 0
+    assert len(small().where(status="missing", lr=0.1)) == 0
 
 
 def test_rows_filtered_away_leave_their_points():

@@ -182,7 +182,7 @@ def test_explain_groups_the_points_of_which_it_says_the_same(capsys, study):
     out = capsys.readouterr().out
     assert "mine: 3 of 6 points with depth=0" in out
     assert "mine: 3 of 6 points with depth=2" in out
-    assert out.count("no sparse expansion of Odd is known") == 1
+    assert out.count("does not apply: no sparse expansion of Odd is known") == 1
     assert "leap: 1: found in the order x0 (+1) then x0*x1 (+1)" in out
     assert "2302.11055 (from memory, unverified)" in out
 
@@ -235,6 +235,28 @@ def test_a_claim_that_fails_is_a_result(capsys, study, launch):
     assert "report: page.html" in out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--devices", "0"], "--devices 0: expected at least 1"),
+        (["--devices", "-3"], "--devices -3: expected at least 1"),
+        (["--rerun", "--accept"], "--rerun and --accept: expected one of the two"),
+        (["--scale", "huge"], "scale 'huge': expected one of smoke, small, paper\n"),
+    ],
+)
+def test_options_that_make_no_sense(capsys, study, launch, arguments, message):
+    assert message in refused(capsys, "run", study, *arguments)
+    assert launch.asked == []
+
+
+def test_a_report_without_records_names_the_variants_that_have_some(capsys, study):
+    Path("r/studies").mkdir(parents=True)
+    for name in ("mine-1a2b3c4d", "mineral"):
+        Path(f"r/studies/{name}.json").write_text("{}")
+    err = refused(capsys, "report", study, "--records", "r")
+    assert "r has no records of mine (it has mine-1a2b3c4d: name the same --scale and --set)" in err
+
+
 def test_points_that_failed_or_conflict_are_status_1(capsys, study, launch):
     launch.outcome.failed = 2
     assert answer(["run", study]) == 1
@@ -262,7 +284,8 @@ def test_errors_of_the_engine_are_one_message(capsys, study, launch, error):
 
     launch.engine.run_study = raises
     assert answer(["run", study]) == (130 if isinstance(error, KeyboardInterrupt) else 2)
-    assert capsys.readouterr().err == f"stepwell: {str(error) or 'interrupted'}\n"
+    kept = "interrupted; finished points are kept, and the same command goes on from there"
+    assert capsys.readouterr().err == f"stepwell: {str(error) or kept}\n"
 
 
 def test_a_defect_of_ours_keeps_its_traceback(study, launch):
