@@ -73,7 +73,7 @@ def study(scale: str) -> Study:
     """Leaps 1, 2 and 3 over d, 32 to 64 replicas; smoke: leap 1 at three small d."""
     if scale == "smoke":
         return Study("leap", grid(escape, leap=(1,), d=(8, 16, 32), seed=range(8)), figures=(escape_times,))
-    replicas = REPLICAS if scale == "small" else dict.fromkeys(RATES, 128)
+    replicas = REPLICAS if scale == "small" else dict.fromkeys(RATES, 64)
     points = [p for k in RATES for p in grid(escape, leap=(k,), d=DIMENSIONS[k], seed=range(replicas[k]))]
     return Study("leap", points, claims(), (escape_times,))
 

@@ -146,9 +146,6 @@ def test_a_lane_has_the_numbers_of_a_run_alone(noun: type[Spec]) -> None:
     program, given = compile(of), inputs(of)
     sweep = lanes(program, of)
     one = jax.jit(lambda knobs: measured(program, knobs, given))
-    beside = jax.jit(lambda knobs: jax.lax.map(one, knobs))(sweep)
     abreast = jax.jit(jax.vmap(one))(sweep)
     for i in range(3):
-        alone = one(lane(sweep, i))
-        chex.assert_trees_all_equal(lane(beside, i), alone)
-        chex.assert_trees_all_close(lane(abreast, i), alone, rtol=1e-4, atol=1e-5)
+        chex.assert_trees_all_close(lane(abreast, i), one(lane(sweep, i)), rtol=1e-4, atol=1e-5)

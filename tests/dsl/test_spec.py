@@ -317,7 +317,7 @@ def test_running_a_file_again_defines_its_nouns_again(tmp_path: Path) -> None:
 
 def test_two_nouns_of_one_kind_are_an_error() -> None:
     with pytest.raises(TypeError, match=r"kind 'Hypercube' is taken by dsl\.laws\.Hypercube; rename one of them"):
-        type("Hypercube", (Spec,), {"__module__": "runs.elsewhere"})
+        type("Hypercube", (Spec,), {"__module__": "dsl.elsewhere"})
 
 
 def test_a_users_kind_bears_its_module() -> None:
