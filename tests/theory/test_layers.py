@@ -1,3 +1,4 @@
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +19,27 @@ def test_dense_is_the_affine_map_at_each_point(batch: tuple[int, ...], biased: b
         assert y.shape == (*batch, 4)
         assert y.dtype == jnp.float64
         np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("out", [1, 3])
+def test_derivatives_of_dense_are_those_of_the_plain_product(out: int) -> None:
+    rng = np.random.default_rng(1)
+    given = rng.normal(size=(out, 5)), rng.normal(size=out), rng.normal(size=(2, 3, 5))
+    plain = lambda weight, bias, x: jnp.einsum("oi,bci->bco", weight, x) + bias[None, None, :]
+    loss = lambda f: lambda *args: jnp.sum(jnp.tanh(f(*args)) ** 2)
+    with jax.enable_x64(True):
+        args = tuple(map(jnp.asarray, given))
+        moved = tuple(map(jnp.ones_like, args))
+        every = (0, 1, 2)
+        chex.assert_trees_all_close(jax.jvp(dense, args, moved), jax.jvp(plain, args, moved), rtol=1e-12)
+        chex.assert_trees_all_close(
+            jax.grad(loss(dense), every)(*args), jax.grad(loss(plain), every)(*args), rtol=1e-12, atol=1e-14
+        )
+        hessian = lambda f: jax.jacfwd(jax.grad(loss(f), every), every)(*args)
+        chex.assert_trees_all_close(hessian(dense), hessian(plain), rtol=1e-11, atol=1e-13)
+        lanes = tuple(jnp.stack([a, 2 * a]) for a in args)
+        batched = lambda f: jax.vmap(jax.grad(loss(f)))(*lanes)
+        chex.assert_trees_all_close(batched(dense), batched(plain), rtol=1e-12, atol=1e-14)
 
 
 def test_dense_needs_no_rank_promotion_and_keeps_float32() -> None:
