@@ -1,248 +1,214 @@
-"""The engine: groups of experiments, run as waves, and their records."""
+"""The engine: groups of experiments, run as waves of blocks, and their records."""
 
-import itertools
-import platform
-import statistics
-import time
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jax
-import numpy as np
-
 from dsl.experiments import Experiment
-from dsl.identity import digest, dump
+from dsl.identity import digest
 from dsl.program import Program, compile, requires
 from runs import inputs as outside
 from runs.configure import require
-from runs.cost import Cost, estimate
-from runs.lanes import blocks, lanes
+from runs.interrupts import Interrupts
+from runs.keeping import Keeping
+from runs.layout import Layout, layout
 from runs.mapping import Mapped
-from runs.numerics import numerics
-from runs.options import RunError, RunOptions
+from runs.options import Interrupted, RunError, RunOptions
+from runs.outcome import Clock, commit, commit_blocked, commit_failed, environment, numerics_of
 from runs.plan import Group
-from runs.records import PointRecord, RecordsError
-from runs.store import Conflict, Store, array_name, done
-from runs.table import Rows
-from runs.userfile import told
-from runs.wave import Trace, Wave, run_on_host
+from runs.queue import Queue, Taken
+from runs.records import RecordsError
+from runs.store import Conflict, Store, done
+from runs.wave import Block, Trace, Wave, run_on_host
 
 Tell = Callable[[dict[str, Any]], None]
 """Hears what happens, as small dicts that are JSON: see `runs.progress`."""
 
-CHUNK_SECONDS = 2.0
-
 
 @dataclass(frozen=True)
-class Layout:
-    """How a group lies on the machine: a rule of program and backend alone."""
+class Engine:
+    """What a run of groups works with.
 
-    devices: int
-    blocks: int
-    lanes: int
-    cost: Cost
-
-    @property
-    def wave(self) -> int:
-        """Points in a wave."""
-        return self.devices * self.blocks * self.lanes
-
-    @property
-    def chunk(self) -> int:
-        """Steps in one dispatch at most, so that progress is seen every few seconds."""
-        return max(1, int(CHUNK_SECONDS / (self.cost.step_seconds * self.lanes * self.blocks)))
-
-
-def layout(program: Program, knobs: Any, arrays: Mapping[str, Any]) -> Layout:
-    """The layout of a traced program's group on the devices of this process."""
-    cost = estimate(program, knobs, arrays)
-    width = lanes(cost, jax.default_backend())
-    steps = [0, *(step for step, _ in program.schedule)]
-    gap = statistics.median([b - a for a, b in itertools.pairwise(steps) if b > a] or [1])
-    return Layout(len(jax.devices()), blocks(cost, width, gap), width, cost)
-
-
-def execute(
-    groups: Sequence[Group], store: Store, options: RunOptions, tell: Tell, refused: set[str] | None = None
-) -> None:
-    """Run groups in order; a point that is done is not run again.
-
-    Args:
-        groups: what to run, each after what it requires.
+    Attributes:
         store: where results go and come from.
         options: of the run.
         tell: hears what happens.
-        refused: digests whose records conflict with this run, from stages before this one: what reads them waits too.
-
-    Raises:
-        RunError: if this process is not set up for their precision, or stored data are missing.
+        refused: digests whose records conflict with this run: what reads them waits too.
+        interrupts: signals that ask to stop.
     """
-    refused = set() if refused is None else refused
-    for group in groups:
-        require(group.precision)
-        ready = [point for point in group.points if _ready(point, store, tell, refused)]
-        for points in _by_inputs(ready, store):
-            _guarded(points, store, options, tell, refused)
 
+    store: Store
+    options: RunOptions
+    tell: Tell
+    refused: set[str] = field(default_factory=set)
+    interrupts: Interrupts = field(default_factory=Interrupts)
 
-def _ready(point: Experiment, store: Store, tell: Tell, refused: set[str]) -> bool:
-    """Whether everything that a point reads is there, and is of this run's numerics."""
-    if blocker := outside.blocked_by(point, store):
-        _commit_blocked(point, blocker, store, tell)
-        return False
-    if read := refused & {digest(inner) for inner in requires(point)}:
-        refused.add(digest(point))
-        message = f"reads {len(read)} points that were computed differently"
-        tell({"event": "conflict", "point": digest(point), "steps": point.last, "message": message})
-        return False
-    return True
+    def run(self, groups: Sequence[Group]) -> None:
+        """Run groups in order; a point that is done is not run again.
 
+        Raises:
+            RunError: if this process is not set up for their precision, or stored data are missing.
+            Interrupted: after a signal, with everything kept.
+        """
+        for group in groups:
+            require(group.precision)
+            ready = [point for point in group.points if self._ready(point)]
+            for points in self._by_inputs(ready):
+                self._guarded(points)
 
-def _by_inputs(points: Sequence[Experiment], store: Store) -> Iterator[list[Experiment]]:
-    """Points whose results from others have equal shapes, and whose stored arrays are the same."""
-    found: dict[Any, list[Experiment]] = {}
-    for point in points:
-        key = outside.signature(outside.results(point, store)), outside.contents(point)
-        found.setdefault(key, []).append(point)
-    yield from found.values()
+    def _ready(self, point: Experiment) -> bool:
+        """Whether everything that a point reads is there, and is of this run's numerics."""
+        if blocker := outside.blocked_by(point, self.store):
+            self.tell(commit_blocked(point, blocker, self.store))
+            return False
+        if read := self.refused & {digest(inner) for inner in requires(point)}:
+            self.refused.add(digest(point))
+            message = f"reads {len(read)} points that were computed differently"
+            self.tell({"event": "conflict", "point": digest(point), "steps": point.last, "message": message})
+            return False
+        return True
 
+    def _by_inputs(self, points: Sequence[Experiment]) -> Iterator[list[Experiment]]:
+        """Points whose results from others have equal shapes, and whose stored arrays are the same."""
+        found: dict[Any, list[Experiment]] = {}
+        for point in points:
+            key = outside.signature(outside.results(point, self.store)), outside.contents(point)
+            found.setdefault(key, []).append(point)
+        yield from found.values()
 
-def _guarded(points: list[Experiment], store: Store, options: RunOptions, tell: Tell, refused: set[str]) -> None:
-    """A group that cannot be traced or compiled fails by itself; the other groups go on."""
-    try:
-        _run(points, store, options, tell, refused)
-    except (RunError, RecordsError):  # nothing else would fare better: the records, or the stored data
-        raise
-    except Exception as error:  # a user's noun may raise anything
-        _commit_failed([p for p in points if not done(store.status(digest(p)))], error, store, tell)
-
-
-def _commit_failed(points: list[Experiment], error: Exception, store: Store, tell: Tell) -> None:
-    message = told(error)
-    for point in points:
-        status = f"failed: {type(error).__name__}: {error}"[:1000]
-        store.commit(PointRecord(digest(point), dump(point), {"numerics": {}}, Rows.of([]), {}, status))
-        tell({"event": "failed", "point": digest(point), "steps": point.last})
-    tell({"event": "error", "kind": type(points[0]).__name__, "points": len(points), "message": message})
-
-
-def _run(points: list[Experiment], store: Store, options: RunOptions, tell: Tell, refused: set[str]) -> None:
-    program, shared = compile(points[0]), outside.stored(points[0], options.data)
-    if not program.traced:
-        _run_untraced(program, points, shared, store, tell, refused)
-        return
-    example = {**outside.results(points[0], store), **shared}
-    place = layout(program, program.knobs(points[0]), example)
-    waiting = _waiting(points, place.lanes, store, tell, refused)
-    mapped = Mapped(program, (place.devices, place.blocks, place.lanes), options.mapper)
-    for start in range(0, len(waiting), place.wave):
-        _run_wave(waiting[start : start + place.wave], mapped, place, shared, store, tell)
-
-
-def _waiting(points: list[Experiment], width: int, store: Store, tell: Tell, refused: set[str]) -> list[Experiment]:
-    """The points that have to be computed; `refused` grows by those whose records are other than this run's."""
-    waiting = []
-    for point in points:
+    def _guarded(self, points: list[Experiment]) -> None:
+        """A group that cannot be traced or compiled fails by itself; the other groups go on."""
         try:
-            if store.finished(digest(point), _numerics(point, width, store)):
-                tell({"event": "skipped", "point": digest(point), "steps": point.last})
-            else:
-                waiting.append(point)
+            self._run(points)
+        except (RunError, RecordsError, Interrupted):  # the records, the stored data, or a signal: nothing goes on
+            raise
+        except Exception as error:  # a user's noun may raise anything
+            self._failed([p for p in points if not done(self.store.status(digest(p)))], error)
+
+    def _failed(self, points: list[Experiment], error: Exception) -> None:
+        for event in commit_failed(points, error, self.store):
+            self.tell(event)
+
+    def _run(self, points: list[Experiment]) -> None:
+        program, shared = compile(points[0]), outside.stored(points[0], self.options.data)
+        if not program.traced:
+            self._run_on_host(program, points, shared)
+            return
+        place = layout(program, program.knobs(points[0]), {**outside.results(points[0], self.store), **shared})
+        self._run_as_blocks(points, Work(program, shared, place, place.lanes))
+
+    def _run_as_blocks(self, points: list[Experiment], work: "Work") -> None:
+        """Blocks on waves; after the memory of a device has run out, what is left on half the lanes."""
+        place = work.place
+        mapped = Mapped(work.program, (place.devices, place.blocks, place.lanes), self.options.mapper)
+        run = lambda taken: self._run_waves(taken, mapped, work)
+        try:
+            self._queue(place.lanes).drain(points, place.lanes, place.devices * place.blocks, run)
+        except Exception as error:
+            if place.lanes == 1 or not _out_of_memory(error):
+                raise
+            left = [point for point in points if not done(self.store.status(digest(point)))]
+            self.tell({"event": "note", "message": f"out of memory with {place.lanes} lanes: going on with fewer"})
+            self._run_as_blocks(left, replace(work, place=place.narrower()))
+
+    def _queue(self, lanes: int) -> Queue:
+        return Queue(self.store.locks, lambda points: self.waiting(points, lanes), self.interrupts)
+
+    def _run_waves(self, taken: list[Taken], mapped: Mapped, work: "Work") -> None:
+        """Blocks in waves of those that go on at one step."""
+        blocks = [self._block(block, work) for block in taken]
+        found = self.store.checkpoints
+        kept = [found.load(block.name, block.stamp) if found else None for block in blocks]
+        steps = [snapshot.step if snapshot else 0 for snapshot in kept]
+        for step in sorted(set(steps)):
+            here = [i for i, at in enumerate(steps) if at == step]
+            snapshots = [snapshot for i in here if (snapshot := kept[i]) is not None]
+            wave = Wave(mapped, [blocks[i] for i in here], work.shared, work.place.chunk, snapshots)
+            self._run_wave(wave, [taken[i] for i in here], work)
+
+    def _block(self, taken: Taken, work: "Work") -> Block:
+        numerics = [numerics_of(point, work.place.lanes, self.store) for point in taken.points]
+        told = json.dumps([[digest(point) for point in taken.points], numerics], sort_keys=True)
+        return Block(
+            taken.name,
+            hashlib.sha256(told.encode()).hexdigest(),
+            [work.program.knobs(point) for point in taken.points],
+            [outside.results(point, self.store) for point in taken.points],
+        )
+
+    def _run_wave(self, wave: Wave, taken: list[Taken], work: "Work") -> None:
+        points, clock = [point for block in taken for point in block.points], Clock()
+        keeper = Keeping(self.store.checkpoints, self.options.checkpoint, self.interrupts)
+        with clock:
+            blocks = wave.run(lambda n: self.tell({"event": "steps", "n": n * len(points)}), keeper)
+        for point, trace in zip(points, (trace for traces in blocks for trace in traces), strict=True):
+            self._commit(point, work.program, trace, environment(point, work.place, work.rule, clock, self.store))
+        self.store.compact([digest(point) for point in points])
+        if self.store.checkpoints is not None:
+            for block in taken:
+                self.store.checkpoints.drop(block.name)
+
+    def _commit(self, point: Experiment, program: Program, trace: Trace, about: Mapping[str, Any]) -> None:
+        status = commit(point, program, trace, about, self.store)
+        self.tell({"event": "done", "point": digest(point), "status": status})
+
+    def waiting(self, points: Sequence[Experiment], lanes: int) -> list[Experiment]:
+        """The points that have to be computed; `refused` grows by those whose records are other than this run's."""
+        return [point for point in points if not self._stands(point, lanes)]
+
+    def _stands(self, point: Experiment, lanes: int) -> bool:
+        try:
+            if not self.store.finished(digest(point), numerics_of(point, lanes, self.store)):
+                return False
+            self.tell({"event": "skipped", "point": digest(point), "steps": point.last})
         except Conflict as conflict:
-            refused.add(digest(point))
-            tell({"event": "conflict", "point": digest(point), "steps": point.last, "message": str(conflict)})
-    return waiting
+            self.refused.add(digest(point))
+            self.tell({"event": "conflict", "point": digest(point), "steps": point.last, "message": str(conflict)})
+        return True
 
+    def _run_on_host(self, program: Program, points: list[Experiment], shared: Mapping[str, Any]) -> None:
+        def run(taken: list[Taken]) -> None:
+            for point in (point for block in taken for point in block.points):
+                self._solve(program, point, shared)
 
-def _run_wave(
-    points: list[Experiment], mapped: Mapped, place: Layout, shared: Mapping[str, Any], store: Store, tell: Tell
-) -> None:
-    program = mapped.program
-    wave = Wave(
-        mapped,
-        [program.knobs(point) for point in points],
-        [outside.results(point, store) for point in points],
-        shared,
-        place.chunk,
-    )
-    clock = _Clock()
-    with clock:
-        traces = wave.run(lambda n: tell({"event": "steps", "n": n * len(points)}))
-    for point, trace in zip(points, traces, strict=True):
-        about = _environment(point, place.lanes, clock, store, {"devices": place.devices, "blocks": place.blocks})
-        _commit(point, program, trace, about, store, tell)
-    store.compact([digest(point) for point in points])
+        self._queue(1).drain(points, 1, 1, run)
+        self.store.compact([digest(point) for point in points if self.store.status(digest(point)) is not None])
 
-
-def _run_untraced(
-    program: Program, points: list[Experiment], shared: Mapping[str, Any], store: Store, tell: Tell, refused: set[str]
-) -> None:
-    for point in _waiting(points, 1, store, tell, refused):
-        clock = _Clock()
+    def _solve(self, program: Program, point: Experiment, shared: Mapping[str, Any]) -> None:
+        clock = Clock()
         try:
             with clock:
-                trace = run_on_host(program, program.knobs(point), {**outside.results(point, store), **shared})
+                trace = run_on_host(program, program.knobs(point), {**outside.results(point, self.store), **shared})
         except Exception as error:  # one instance that a solver cannot do says nothing of the others
-            _commit_failed([point], error, store, tell)
-            continue
-        tell({"event": "steps", "n": point.last})
-        _commit(point, program, trace, _environment(point, 1, clock, store, {}), store, tell)
-    store.compact([digest(point) for point in points if store.status(digest(point)) is not None])
+            self._failed([point], error)
+            return
+        self.tell({"event": "steps", "n": point.last})
+        self._commit(point, program, trace, environment(point, None, 1, clock, self.store))
 
 
-class _Clock:
-    """Wall time and compilation time of a wave."""
+@dataclass(frozen=True)
+class Work:
+    """What the blocks of a group need.
 
-    def __enter__(self) -> "_Clock":
-        self.compile_s, self.began = 0.0, time.time()
-        jax.monitoring.register_event_duration_secs_listener(self._heard)
-        return self
+    Attributes:
+        program: of the group.
+        shared: stored arrays, by path.
+        place: the layout in use.
+        rule: the lanes that the rule gives.
+    """
 
-    def __exit__(self, *_: object) -> None:
-        self.wall_s = time.time() - self.began
-        jax.monitoring.unregister_event_duration_listener(self._heard)
-
-    def _heard(self, event: str, duration_secs: float, **_: Any) -> None:
-        if event == "/jax/core/compile/backend_compile_duration":
-            self.compile_s += duration_secs
-
-
-def _numerics(point: Experiment, width: int, store: Store) -> dict[str, Any]:
-    """The numerics of a point and of the records that it reads."""
-    read = {digest(inner)[:16]: store.stamp(digest(inner)) for inner in requires(point)}
-    return numerics(point, width) | ({"reads": read} if read else {})
+    program: Program
+    shared: Mapping[str, Any]
+    place: Layout
+    rule: int
 
 
-def _environment(
-    point: Experiment, width: int, clock: _Clock, store: Store, extra: Mapping[str, Any]
-) -> dict[str, Any]:
-    return {
-        "numerics": _numerics(point, width, store),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(clock.began)),
-        "wave_wall_s": round(clock.wall_s, 3),
-        "wave_compile_s": round(clock.compile_s, 3),
-        **extra,
-    }
+def execute(groups: Sequence[Group], store: Store, options: RunOptions, tell: Tell) -> None:
+    """Run groups in order; see `Engine.run`."""
+    Engine(store, options, tell).run(groups)
 
 
-def _commit(point: Experiment, program: Program, trace: Trace, about: dict[str, Any], store: Store, tell: Tell) -> None:
-    apart = {name for name, noun in program.measurements.items() if noun.stores_arrays}
-    rows = [(t, s, {n: v for n, v in values.items() if n not in apart}) for t, s, values in trace.observations]
-    arrays = {
-        array_name(name, t, part): np.asarray(value)
-        for t, _, values in trace.observations
-        for name in apart & values.keys()
-        for part, value in values[name].items()
-    }
-    status = "finished" if trace.diverged is None else f"diverged at step {trace.diverged}"
-    store.commit(PointRecord(digest(point), dump(point), about, Rows.of(rows), arrays, status))
-    tell({"event": "done", "point": digest(point), "status": status})
-
-
-def _commit_blocked(point: Experiment, blocker: str, store: Store, tell: Tell) -> None:
-    status = f"blocked by {blocker}"
-    store.commit(PointRecord(digest(point), dump(point), {"numerics": {}}, Rows.of([]), {}, status))
-    tell({"event": "blocked", "point": digest(point), "steps": point.last, "status": status})
+def _out_of_memory(error: Exception) -> bool:
+    return "RESOURCE_EXHAUSTED" in str(error)

@@ -5,6 +5,7 @@ because the width can change the last bits of a result. They are kept in a recor
 """
 
 import math
+from typing import Any
 
 from runs.cost import Cost
 
@@ -27,3 +28,11 @@ def lanes(cost: Cost, backend: str) -> int:
 def blocks(cost: Cost, width: int, gap: float) -> int:
     """Blocks that a device runs one after the other in one dispatch of `gap` steps, so that it lasts about 10 ms."""
     return max(1, min(8, math.ceil(DISPATCH_SECONDS / (gap * width * cost.step_seconds))))
+
+
+def fitting(width: int, cost: Cost, device: Any) -> int:
+    """The lanes that fit a device: halved until a block takes at most half of its memory, where JAX knows that."""
+    limit = (device.memory_stats() or {}).get("bytes_limit", math.inf)
+    while width > 1 and width * cost.lane_bytes > limit / 2:
+        width //= 2
+    return width

@@ -20,7 +20,8 @@ from dsl import dump, explain
 from dsl.identity import digest
 from runs.claims import Verdict, grade_all
 from runs.configure import environment
-from runs.options import RunError, RunOptions
+from runs.interrupts import Forwarding, listening
+from runs.options import Interrupted, RunError, RunOptions
 from runs.plan import Stage, flatten, stages
 from runs.progress import Meter
 from runs.records import Records, RecordsError, entries, table
@@ -66,15 +67,17 @@ def run_study(opened: Opened, options: RunOptions) -> Outcome:
 
     Raises:
         RunError, RecordsError: with one clear message, before anything has run.
+        Interrupted: after a signal, when what is unfinished is kept.
     """
     records = Records(options.records)
     records.prepare()
     experiments = [point.spec for point in opened.study.points]
     every = flatten(experiments)
     heard = _Heard(labels={digest(point.spec): _axes(point) for point in opened.study.points})
-    with Meter(opened.name, sum(max(1, e.last) for e in every.values()), len(every)) as meter:
+    signals = Forwarding()
+    with listening(signals), Meter(opened.name, sum(max(1, e.last) for e in every.values()), len(every)) as meter:
         for stage in stages(experiments):
-            for event in _worked(stage, opened, options, "run", heard.refused):
+            for event in _worked(stage, opened, options, "run", signals, heard.refused):
                 _hear(event, heard, meter)
     records.write_study(opened.index, entries(opened.study))
     found = table(opened.study, options.records)
@@ -105,6 +108,8 @@ def _hear(event: dict[str, Any], heard: _Heard, meter: Meter) -> None:
             heard.conflicts[event["message"]] += 1
         case "failed" | "blocked":
             heard.failed[event.get("status", "failed")] += 1
+        case "note":
+            meter.note(event["message"])
         case "error":
             heard.messages.append(event["message"])
             meter.note(f"{_counted(event['points'], 'point')} failed:\n{event['message']}")
@@ -155,14 +160,16 @@ def _command(opened: Opened, options: RunOptions) -> str:
 
 
 def _worked(
-    stage: Stage, opened: Opened, options: RunOptions, mode: str, refused: Collection[str] = ()
+    stage: Stage, opened: Opened, options: RunOptions, mode: str, signals: Forwarding, refused: Collection[str] = ()
 ) -> Iterator[dict[str, Any]]:
     """The events of a worker that does one stage."""
+    if signals.received is not None:
+        raise Interrupted(signals.received)
     with tempfile.TemporaryDirectory(prefix="stepwell-") as folder:
         job = Path(folder) / "job.json"
         job.write_text(json.dumps(_job(stage, opened, options, mode) | {"refused": sorted(refused)}))
         with (Path(folder) / "stderr").open("w+") as complaints:
-            yield from _events(_start(job, stage.precision, options, complaints), complaints)
+            yield from _events(_start(job, stage.precision, options, complaints), complaints, signals)
 
 
 def _job(stage: Stage, opened: Opened, options: RunOptions, mode: str) -> dict[str, Any]:
@@ -186,12 +193,14 @@ def _start(job: Path, precision: str, options: RunOptions, complaints: Any) -> "
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=complaints,
+        start_new_session=True,  # a terminal's Ctrl-C comes here, and is passed on once
         text=True,
         env={**os.environ, **environment(precision, options.devices)},
     )
 
 
-def _events(worker: "subprocess.Popen[str]", complaints: Any) -> Iterator[dict[str, Any]]:
+def _events(worker: "subprocess.Popen[str]", complaints: Any, signals: Forwarding) -> Iterator[dict[str, Any]]:
+    signals.worker = worker
     try:
         assert worker.stdout is not None  # it is a pipe
         for line in worker.stdout:
@@ -201,6 +210,9 @@ def _events(worker: "subprocess.Popen[str]", complaints: Any) -> Iterator[dict[s
         if worker.poll() is None:
             worker.kill()
         worker.communicate()  # reaps it and closes the pipe
+        signals.worker = None
+    if signals.received is not None:
+        raise Interrupted(signals.received)
     if worker.returncode:
         complaints.seek(0)
         said = complaints.read().strip().splitlines()
@@ -216,7 +228,7 @@ def plan_study(opened: Opened, options: RunOptions) -> str:
     experiments = [point.spec for point in opened.study.points]
     every, found = flatten(experiments), stages(experiments)
     groups = [(stage, group) for stage in found for group in stage.groups]
-    layouts = [event for stage in found for event in _worked(stage, opened, options, "plan")]
+    layouts = [event for stage in found for event in _worked(stage, opened, options, "plan", Forwarding())]
     for event in layouts:
         if event["event"] == "refused":
             raise RunError(event["message"])

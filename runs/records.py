@@ -10,16 +10,14 @@ takes from the waves only the rows of the records that are in `points/` now: wha
 and a point that reached no wave is read from its own file.
 """
 
-import errno
 import functools
 import glob
 import hashlib
 import json
-import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 
+from runs.files import draft_name, flush, rename_exclusively, replacing
 from runs.table import LONG, NO_ROWS, Entry, Rows, Table, plain
 
 if TYPE_CHECKING:
@@ -115,19 +114,19 @@ class Records:
         with self._writing():
             for folder in FOLDERS:
                 (self.root / folder).mkdir(parents=True, exist_ok=True)
-                probe = self.root / folder / _draft_name("probe")
+                probe = self.root / folder / draft_name("probe")
                 probe.touch(exist_ok=False)
                 probe.unlink()
 
     def commit(self, record: PointRecord) -> bool:
         """Write a record, all of it or nothing; False if the point has one already: the first commit wins."""
         place = self._place(record.digest)
-        draft = place.with_name(_draft_name(record.digest))
+        draft = place.with_name(draft_name(record.digest))
         with self._writing():
             try:
                 draft.mkdir(parents=True)
                 _write_point(draft, record)
-                return _rename_exclusively(draft, place)
+                return rename_exclusively(draft, place)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
 
@@ -178,7 +177,7 @@ class Records:
         place, n = self._existing(digest), 1
         with self._writing():
             (self.root / "superseded").mkdir(exist_ok=True)
-            while not _rename_exclusively(place, self.root / "superseded" / f"{digest}-{n}"):
+            while not rename_exclusively(place, self.root / "superseded" / f"{digest}-{n}"):
                 n += 1
         return self.root / "superseded" / f"{digest}-{n}"
 
@@ -198,7 +197,7 @@ class Records:
         wave["point"] = np.repeat(np.array(names, object), sizes)
         wave["record"] = np.repeat(np.array([self._stamp(digest)[0] for digest in names], object), sizes)
         with self._writing():
-            _replacing(path, lambda draft: _write_parquet(draft, wave))
+            replacing(path, lambda draft: _write_parquet(draft, wave))
         return path
 
     def write_study(self, name: str, entries: Iterable[Entry]) -> None:
@@ -258,7 +257,7 @@ class Records:
 
     def _replace(self, path: Path, value: Mapping[str, Any]) -> None:
         with self._writing():
-            _replacing(path, lambda draft: _write_json(draft, value))
+            replacing(path, lambda draft: _write_json(draft, value))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -291,10 +290,6 @@ def _check(what: str, pattern: re.Pattern[str], text: Any) -> str:
     return text
 
 
-def _draft_name(name: str) -> str:
-    return f".tmp-{name}-{secrets.token_hex(8)}"
-
-
 def _write_point(folder: Path, record: PointRecord) -> None:
     stamp = {"record": secrets.token_hex(16), "shapes": record.rows.shapes}
     _write_json(folder / "spec.json", record.spec)
@@ -304,7 +299,7 @@ def _write_point(folder: Path, record: PointRecord) -> None:
         _write_arrays(folder / "arrays.safetensors", record.arrays)
     (folder / "STATUS").write_text(record.status, "utf-8")
     for path in (*folder.iterdir(), folder):
-        _flush(path)
+        flush(path)
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -315,36 +310,6 @@ def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, path)
     except SafetensorError as reason:
         raise OSError(str(reason)) from reason
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _rename_exclusively(source: Path, target: Path) -> bool:
-    """Rename a directory unless the target exists: the system refuses to replace a directory that is not empty."""
-    try:
-        source.rename(target)
-    except OSError as reason:
-        if reason.errno in (errno.EEXIST, errno.ENOTEMPTY):
-            return False
-        raise
-    return True
-
-
-def _replacing(path: Path, write: Callable[[Path], None]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(_draft_name(path.stem))
-    try:
-        write(draft)
-        _flush(draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

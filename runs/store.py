@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from runs.checkpoint import Checkpoints
+from runs.locks import Locks
 from runs.numerics import differences
 from runs.options import RunError
 from runs.records import PointRecord, Records, RecordsError
@@ -17,6 +19,16 @@ from runs.table import Entry, Rows
 
 class Store(Protocol):
     """What the engine needs of a place for results."""
+
+    @property
+    def locks(self) -> Locks | None:
+        """On blocks of work; None where no other process sees the place."""
+        ...
+
+    @property
+    def checkpoints(self) -> Checkpoints | None:
+        """Of blocks that are not finished; None where nothing can be kept."""
+        ...
 
     def finished(self, digest: str, numerics: Mapping[str, Any]) -> bool:
         """Whether this point need not be computed again.
@@ -56,13 +68,15 @@ class OnDisk:
     """Results in a records directory."""
 
     records: Records
+    locks: Locks
+    checkpoints: Checkpoints
     rerun: bool = False
     accept: bool = False
 
     @classmethod
     def at(cls, root: Path, rerun: bool, accept: bool) -> "OnDisk":
         """Results under this directory."""
-        return cls(Records(root), rerun, accept)
+        return cls(Records(root), Locks(root / "locks"), Checkpoints(root / "checkpoints"), rerun, accept)
 
     def finished(self, digest: str, numerics: Mapping[str, Any]) -> bool:
         """Skip what is done; what was done otherwise, or is damaged, is rerun, accepted, or told."""
@@ -126,6 +140,8 @@ class InMemory:
     """Results of one process, for notebooks and tests."""
 
     records: dict[str, PointRecord] = field(default_factory=dict)
+    locks: None = None
+    checkpoints: None = None
 
     def finished(self, digest: str, numerics: Mapping[str, Any]) -> bool:
         """Whether it was computed before."""

@@ -1,22 +1,23 @@
-"""One wave: points that a mesh runs together, from their constants to their last observation.
+"""One wave: blocks that a mesh runs together, from their constants to their last observation.
 
 The host drives jitted chunks from one observation to the next and fetches one observation behind, so that the devices
-never wait for it.
+never wait for it. Between two chunks a wave can be kept, and a later one goes on from there bit for bit.
 """
 
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dsl.program import Program
+from runs.checkpoint import Observed, Snapshot
 from runs.mapping import Mapped, Points
-
-Slot = tuple[int, int, int]
+from runs.options import RunError
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Trace:
     """What one point of a wave measured.
 
     Attributes:
-        observations: (step, seconds since the wave began, {measurement: value}), in order.
+        observations: (step, seconds of computing until then, {measurement: value}), in order.
         diverged: the step at which the state was first seen unhealthy; None if that never happened.
         done: whether the run has ended, by its last step or by a rule before it.
     """
@@ -48,67 +49,185 @@ class Trace:
 
 
 @dataclass(frozen=True)
+class Block:
+    """Points that lanes carry together: the unit of locks, checkpoints and retries.
+
+    Attributes:
+        name: of its lock and checkpoint.
+        stamp: of its points and their numerics.
+        knobs: of each point.
+        inputs: of each point, by path.
+    """
+
+    name: str
+    stamp: str
+    knobs: Sequence[Any]
+    inputs: Sequence[Mapping[str, Any]]
+
+
+class Keeper(Protocol):
+    """Who keeps blocks that are not finished."""
+
+    def wanted(self) -> bool:
+        """Whether to keep them now."""
+        ...
+
+    def keep(self, snapshots: Mapping[str, Snapshot]) -> None:
+        """Keep them, by the names of their blocks."""
+        ...
+
+
+@dataclass(frozen=True)
 class Wave:
-    """Points on a mesh of (devices, blocks, lanes).
+    """Blocks on a mesh of (devices, blocks, lanes).
 
     Attributes:
         mapped: the compiled program.
-        knobs: of each point.
-        inputs: of each point, by path.
+        blocks: what to run.
         shared: stored arrays, by path.
         chunk: at most so many steps in one dispatch, so that progress is seen.
+        kept: where each block goes on, all at one step; empty to begin.
     """
 
     mapped: Mapped
-    knobs: Sequence[Any]
-    inputs: Sequence[Mapping[str, Any]]
+    blocks: Sequence[Block]
     shared: Mapping[str, Any]
     chunk: int
+    kept: Sequence[Snapshot] = ()
 
-    def slots(self) -> list[Slot]:
-        """The place of each point: blocks are dealt out to the devices in turn."""
-        devices, _, lanes = self.mapped.shape
-        return [((i // lanes) % devices, i // lanes // devices, i % lanes) for i in range(len(self.knobs))]
+    def slots(self) -> list[tuple[int, int]]:
+        """The device of each block and its place there: blocks are dealt out to the devices in turn."""
+        devices = self.mapped.shape[0]
+        return [(i % devices, i // devices) for i in range(len(self.blocks))]
 
     def points(self) -> Points:
         """The points stacked; missing lanes repeat the first point."""
         live = np.zeros(self.mapped.shape, bool)
         which = np.zeros(self.mapped.shape, int)
-        for i, (device, block, lane) in enumerate(self.slots()):
-            live[device, block, :] = True  # a block is computed whole
-            which[device, block, lane] = i
+        first = 0
+        for slot, block in zip(self.slots(), self.blocks, strict=True):
+            live[slot] = True  # a block is computed whole
+            which[slot][: len(block.knobs)] = first + np.arange(len(block.knobs))
+            first += len(block.knobs)
         stack = lambda items: jax.tree.map(lambda *leaves: np.stack(leaves)[which], *items)
-        place = self.mapped.place
-        return Points(
-            place(live), place(stack(self.knobs)), place(stack(self.inputs)), self.mapped.share(dict(self.shared))
-        )
+        place, share = self.mapped.place, self.mapped.share
+        knobs = [knobs for block in self.blocks for knobs in block.knobs]
+        inputs = [inputs for block in self.blocks for inputs in block.inputs]
+        return Points(place(live), place(stack(knobs)), place(stack(inputs)), share(dict(self.shared)))
 
-    def run(self, tell: Callable[[int], None]) -> list[Trace]:
-        """Run to the last step; `tell` hears how many steps each point has made since it last heard."""
-        program, points = self.mapped.program, self.points()
-        constants = self.mapped.constants(points)
-        state, now = self.mapped.init(points, constants), 0
-        traces, pending = [Trace() for _ in self.knobs], deque[tuple[int, Any]]()
-        began, last = time.monotonic(), program.schedule[-1][0]
-        for step, due in program.schedule:
-            if step < last and all(trace.over for trace in traces):
+    def run(self, tell: Callable[[int], None], keeper: Keeper | None = None) -> list[list[Trace]]:
+        """Run to the last step: the traces of each block's points.
+
+        Args:
+            tell: hears how many steps each point has made since it last heard.
+            keeper: is asked between two chunks.
+        """
+        points = self.points()
+        constants, schedule = self.mapped.constants(points), self.mapped.program.schedule
+        state, now, first = self._begin(points, constants)
+        seen = _Seen(self)
+        if now:
+            tell(now)
+        for due in range(first, len(schedule)):
+            step, names = schedule[due]
+            if step < schedule[-1][0] and seen.over:
                 continue
             for n in _chunks(step - now, self.chunk):
                 state, now = self.mapped.advance(points, constants, state, n), now + n
-                self._fetch(pending, traces, began, keep=1)
+                seen.fetch(keep=1)
                 tell(n)
-            pending.append((step, self.mapped.observe(points, constants, state, due)))
-        self._fetch(pending, traces, began, keep=0)
-        return traces
+                if keeper is not None and keeper.wanted():
+                    keeper.keep(self._snapshots(state, now, due, seen))
+            seen.pending.append((step, self.mapped.observe(points, constants, state, names)))
+        seen.fetch(keep=0)
+        return seen.traces()
 
-    def _fetch(self, pending: deque[tuple[int, Any]], traces: list[Trace], began: float, keep: int) -> None:
-        while len(pending) > keep:
-            step, seen = pending.popleft()
-            seen = jax.tree.map(np.asarray, seen)
-            for trace, slot in zip(traces, self.slots(), strict=True):
-                # a copy: a view would keep the whole wave's array for each of its points
+    def _begin(self, points: Points, constants: Any) -> tuple[Any, int, int]:
+        """The state, its step, and the place of the next observation in the schedule."""
+        if not self.kept:
+            return self.mapped.init(points, constants), 0, 0
+        shapes = jax.eval_shape(lambda: self.mapped.init(points, constants))
+        leaves, structure = jax.tree.flatten(shapes)
+        if any(len(kept.state) != len(leaves) for kept in self.kept):
+            raise RunError("a checkpoint is of another program: delete the folder `checkpoints` of the records")
+        filled = [self._filled(leaf, [kept.state[i] for kept in self.kept]) for i, leaf in enumerate(leaves)]
+        first = self.kept[0]
+        return self.mapped.place(jax.tree.unflatten(structure, filled)), first.step, first.due
+
+    def _filled(self, leaf: Any, kept: Sequence[np.ndarray]) -> Any:
+        """A leaf of the state from what the blocks kept, zero where no block is."""
+        is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        shape, dtype = ((*leaf.shape, 2), np.uint32) if is_key else (leaf.shape, leaf.dtype)
+        whole = np.zeros(shape, dtype)
+        for slot, part in zip(self.slots(), kept, strict=True):
+            if part.shape != shape[2:] or part.dtype != dtype:
+                raise RunError("a checkpoint is of another program: delete the folder `checkpoints` of the records")
+            whole[slot] = part
+        return jax.random.wrap_key_data(jnp.asarray(whole)) if is_key else whole
+
+    def _snapshots(self, state: Any, now: int, due: int, seen: "_Seen") -> dict[str, Snapshot]:
+        """Each block as it is between two chunks."""
+        seen.fetch(keep=0)
+        leaves = [np.asarray(_data(leaf)) for leaf in jax.tree.leaves(state)]
+        return {
+            block.name: Snapshot(block.stamp, now, due, seen.seconds, [leaf[slot] for leaf in leaves], history)
+            for block, slot, history in zip(self.blocks, self.slots(), seen.histories, strict=True)
+        }
+
+
+class _Seen:
+    """The observations of a wave: those on their way from the devices, and those that are here."""
+
+    def __init__(self, wave: Wave) -> None:
+        self.wave = wave
+        self.pending = deque[tuple[int, Any]]()
+        self.histories: list[list[Observed]] = [list(kept.history) for kept in wave.kept] or [[] for _ in wave.blocks]
+        self._ended = [np.any([_ended(o) for o in history], axis=0) for history in self.histories]
+        self._began = time.monotonic() - max((kept.seconds for kept in wave.kept), default=0.0)
+
+    @property
+    def seconds(self) -> float:
+        """Of computing so far, in this process and before."""
+        return time.monotonic() - self._began
+
+    @property
+    def over(self) -> bool:
+        """Whether every point has ended, by its rule or by diverging."""
+        pairs = zip(self._ended, self.wave.blocks, strict=True)
+        return all(np.all(ended[: len(block.knobs)]) if np.ndim(ended) else False for ended, block in pairs)
+
+    def fetch(self, keep: int) -> None:
+        """Bring observations here until so many are on their way."""
+        while len(self.pending) > keep:
+            step, seen = self.pending.popleft()
+            seen, seconds = jax.tree.map(np.asarray, seen), self.seconds
+            for i, slot in enumerate(self.wave.slots()):
+                # a copy: a view would keep the whole wave's array for each of its blocks
                 mine = jax.tree.map(lambda leaf, at=slot: np.array(leaf[at]), seen)
-                trace.note(step, time.monotonic() - began, mine, step == self.mapped.program.schedule[-1][0])
+                self.histories[i].append(Observed(step, seconds, mine["values"], mine["healthy"], mine["done"]))
+                self._ended[i] = self._ended[i] | _ended(self.histories[i][-1])
+
+    def traces(self) -> list[list[Trace]]:
+        """What each point of each block measured."""
+        pairs = zip(self.histories, self.wave.blocks, strict=True)
+        return [[self._trace(history, lane) for lane in range(len(block.knobs))] for history, block in pairs]
+
+    def _trace(self, history: Sequence[Observed], lane: int) -> Trace:
+        trace, last = Trace(), self.wave.mapped.program.schedule[-1][0]
+        for seen in history:
+            values = jax.tree.map(lambda leaf: np.array(leaf[lane]), seen.values)
+            mine = {"values": values, "healthy": seen.healthy[lane], "done": seen.done[lane]}
+            trace.note(seen.step, seen.seconds, mine, seen.step == last)
+        return trace
+
+
+def _ended(seen: Observed) -> np.ndarray:
+    return seen.done | ~seen.healthy
+
+
+def _data(leaf: Any) -> Any:
+    """A leaf of a state as numbers: a key by its data."""
+    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
 
 
 def _chunks(gap: int, most: int) -> list[int]:

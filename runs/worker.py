@@ -9,21 +9,41 @@ happens is told on standard output, one JSON object a line; what user code print
 import hashlib
 import json
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from runs.interrupts import Interrupts, listening
+from runs.options import Interrupted, RunOptions
+
 
 def main(path: str) -> None:
-    """Do the job in this file."""
-    events = _take_stdout()
-    tell = lambda event: print(json.dumps(event), file=events, flush=True)
+    """Do the job in this file; after a signal, end with 128 and its number when what is unfinished is kept."""
+    interrupts = Interrupts()
+    tell = _teller(_take_stdout(), interrupts)
     job = json.loads(Path(path).read_text())
-    try:
-        _do(job, tell)
-    except _expected() as error:
-        tell({"event": "refused", "message": str(error)})
+    with listening(interrupts):
+        try:
+            _do(job, tell, interrupts)
+        except Interrupted as stopped:
+            sys.exit(128 + stopped.signal)
+        except _expected() as error:
+            tell({"event": "refused", "message": str(error)})
+
+
+def _teller(events: TextIO, interrupts: Interrupts) -> Callable[[dict[str, Any]], None]:
+    """Tells events, one a line; when nobody listens any more, that asks to stop."""
+
+    def tell(event: dict[str, Any]) -> None:
+        try:
+            print(json.dumps(event), file=events, flush=True)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), events.fileno())
+            interrupts.receive(signal.SIGTERM)
+
+    return tell
 
 
 def _take_stdout() -> TextIO:
@@ -41,7 +61,7 @@ def _expected() -> tuple[type[Exception], ...]:
     return RunError, RecordsError, SourceError
 
 
-def _do(job: Mapping[str, Any], tell: Any) -> None:
+def _do(job: Mapping[str, Any], tell: Any, interrupts: Interrupts) -> None:
     if job["file"] is not None:
         _import_users_file(Path(job["file"]), job["sha256"])
     from dsl import Experiment, load
@@ -52,7 +72,7 @@ def _do(job: Mapping[str, Any], tell: Any) -> None:
     if job["mode"] == "plan":
         _plan(groups, tell)
     else:
-        _run(job, groups, tell)
+        _run(job, groups, tell, interrupts)
 
 
 def _import_users_file(file: Path, sha256: str) -> None:
@@ -81,26 +101,29 @@ def _layout(group: Any) -> dict[str, Any]:
     import jax
 
     from dsl.program import references
-    from runs.execute import layout
+    from runs.layout import layout
 
     program, point = group.program, group.points[0]
     about: dict[str, Any] = {"backend": jax.default_backend(), "devices": len(jax.devices())}
     if not program.traced or references(point):
         return about  # a host computation, or one whose inputs are not known before others have run
     place = layout(program, program.knobs(point), {})
-    memory = place.wave * place.cost.lane_bytes
-    return about | {"lanes": place.lanes, "blocks": place.blocks, "wave": place.wave, "memory": memory}
+    wave = place.devices * place.blocks * place.lanes
+    return about | {"lanes": place.lanes, "blocks": place.blocks, "wave": wave, "memory": place.memory}
 
 
-def _run(job: Mapping[str, Any], groups: Any, tell: Any) -> None:
-    from runs.execute import execute
-    from runs.options import RunOptions
+def _run(job: Mapping[str, Any], groups: Any, tell: Any, interrupts: Interrupts) -> None:
+    from runs.execute import Engine
     from runs.store import OnDisk
 
     options = job["options"]
     store = OnDisk.at(Path(options["records"]), options["rerun"], options["accept"])
     data = Path(options["data"]) if options["data"] else None
-    execute(groups, store, RunOptions(mapper=options["mapper"], data=data), tell, set(job["refused"]))
+    how = RunOptions(mapper=options["mapper"], data=data, checkpoint=options["checkpoint"])
+    try:
+        Engine(store, how, tell, set(job["refused"]), interrupts).run(groups)
+    finally:
+        store.locks.close()
 
 
 if __name__ == "__main__":

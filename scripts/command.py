@@ -8,6 +8,7 @@ command could not be carried out, and one message says why.
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,8 @@ class _OnDevices(_OnRecords):
     """Run points again whose records were made with other versions; the old records are kept aside."""
     accept: bool = False
     """Take such records as they are."""
+    checkpoint: Annotated[float, arg(metavar="SECONDS")] = 60.0
+    """Between two checkpoints of what is not finished."""
 
     def options(self) -> "RunOptions":
         """How the study is run, devices included."""
@@ -83,7 +86,9 @@ class _OnDevices(_OnRecords):
             raise RunError(f"--devices {self.devices}: expected at least 1")
         if self.rerun and self.accept:
             raise RunError("--rerun and --accept: expected one of the two; records are run again, or taken as they are")
-        return RunOptions(self.records, self.mapper, self.devices, self.rerun, self.accept, self.data)
+        if not self.checkpoint > 0:
+            raise RunError(f"--checkpoint {self.checkpoint}: expected seconds, more than 0")
+        return RunOptions(self.records, self.mapper, self.devices, self.rerun, self.accept, self.data, self.checkpoint)
 
 
 @dataclass(frozen=True)
@@ -163,7 +168,64 @@ class Validate:
         return _verbs().validate(self.files)
 
 
-Verb = List | Explain | Plan | Run | Report | Show | Validate
+@dataclass(frozen=True, kw_only=True)
+class Diff:
+    """Print field by field in what two experiments differ; status 0 if in nothing, 1 if they differ."""
+
+    a: Annotated[Positional[str], arg(metavar="A")]
+    """A study or a file, with :I for its point number I, or at least six digits of a record's digest."""
+    b: Annotated[Positional[str | None], arg(metavar="[B]")] = None
+    """The same; A again if not given, which --set then changes."""
+    scale: Annotated[str | None, arg(metavar="{smoke,small,paper}")] = None
+    """The size of studies that have sizes; small if not given."""
+    overrides: Settings = ()
+    """Set a field in B, such as protocol.steps=1000."""
+    records: Annotated[Path, arg(metavar="DIR")] = Path("records")
+    """The directory of results, for digests."""
+
+    def __call__(self) -> int:
+        """Carry it out; the exit status."""
+        return _verbs().diff(self.a, self.b, self.scale, self.overrides, self.records)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Print the JSON Schema of spec files, by which editors complete and check them."""
+
+    kind: Annotated[Positional[str], arg(metavar="[KIND]")] = "Experiment"
+    """A noun or an interface, such as Target; files of experiments if not given."""
+
+    def __call__(self) -> int:
+        """Carry it out; the exit status."""
+        return _verbs().schema(self.kind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sql:
+    """Ask the records in SQL; nothing is written.
+
+    Tables: metrics (point, step, name, index, value, wall_s), points (point, status, environment), specs (point, spec),
+    studies (study, point, axes). The last column of each of the last three is JSON: axes->>'lr' is the value of lr as
+    text.
+    """
+
+    query: Annotated[Positional[str], arg(metavar="SELECT")]
+    """One SELECT of DuckDB's SQL, in quotes."""
+    records: Annotated[Path, arg(metavar="DIR")] = Path("records")
+    """The directory of results."""
+    csv: bool = False
+    """Print CSV."""
+    json: bool = False
+    """Print a JSON list of objects; NaN and infinities, which JSON does not have, are null."""
+
+    def __call__(self) -> int:
+        """Carry it out; the exit status."""
+        from scripts.queries import sql  # which does without JAX
+
+        return sql(self.query, self.records, self.csv, self.json)
+
+
+Verb = List | Explain | Plan | Run | Report | Show | Validate | Diff | Schema | Sql
 
 
 def main() -> None:
@@ -181,8 +243,7 @@ def answer(arguments: Sequence[str]) -> int:
     try:
         return _guarded(verb)
     except KeyboardInterrupt:
-        kept = "; finished points are kept, and the same command goes on from there" if isinstance(verb, Run) else ""
-        print(f"stepwell: interrupted{kept}", file=sys.stderr)
+        print("stepwell: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # `stepwell show ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -194,13 +255,17 @@ def _guarded(verb: Callable[[], int]) -> int:
     if isinstance(verb, List):
         return verb()
     from runs.configure import pin_to_cpu
-    from runs.options import RunError
+    from runs.options import Interrupted, RunError
     from runs.records import RecordsError
     from runs.userfile import SourceError
 
-    pin_to_cpu()  # before a user's file is imported: the accelerators belong to the workers
+    if not isinstance(verb, Sql):
+        pin_to_cpu()  # before a user's file is imported: the accelerators belong to the workers
     try:
         return verb()
+    except Interrupted as stopped:
+        print(f"stepwell: {stopped}; go on with: {shlex.join(['stepwell', *sys.argv[1:]])}", file=sys.stderr)
+        return 128 + stopped.signal
     except (SourceError, RunError, RecordsError) as error:
         print(f"stepwell: {error}", file=sys.stderr)
         return REFUSED

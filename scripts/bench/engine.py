@@ -48,12 +48,13 @@ from dsl import (
     prefixes,
     total,
 )
-from runs.execute import execute, layout
+from runs.execute import execute
+from runs.layout import layout
 from runs.mapping import Mapped
 from runs.options import RunOptions
 from runs.plan import grouped
 from runs.store import InMemory
-from runs.wave import Wave
+from runs.wave import Block, Wave
 
 D, WIDTH, BATCH = 100, 256, 128
 
@@ -121,14 +122,16 @@ def engine(seeds: int, steps: int) -> Callable[[], Any]:
     knobs = [program.knobs(point) for point in points]
     place = layout(program, knobs[0], {})
     mapped = Mapped(program, (place.devices, place.blocks, place.lanes), "shard_map")
-    waves = [
-        Wave(mapped, part, [{} for _ in part], {}, place.chunk)
-        for part in (knobs[i : i + place.wave] for i in range(0, seeds, place.wave))
-    ]
+    blocks = [Block("", "", part, [{} for _ in part]) for part in _parts(knobs, place.lanes)]
+    waves = [Wave(mapped, part, {}, place.chunk) for part in _parts(blocks, place.devices * place.blocks)]
     warm = waves[0].points()
     constants = mapped.constants(warm)
     mapped.observe(warm, constants, mapped.advance(warm, constants, mapped.init(warm, constants), 1), ("Weights",))
-    return lambda: [trace for wave in waves for trace in wave.run(lambda _: None)]
+    return lambda: [trace for wave in waves for traces in wave.run(lambda _: None) for trace in traces]
+
+
+def _parts(items: list[Any], size: int) -> list[list[Any]]:
+    return [items[i : i + size] for i in range(0, len(items), size)]
 
 
 def agree() -> bool:

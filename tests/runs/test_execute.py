@@ -82,7 +82,7 @@ def test_pmap_gives_the_bits_of_shard_map(tiny):
 
 def test_the_length_of_a_dispatch_changes_no_bits(tiny, monkeypatch):
     points, together = tiny
-    monkeypatch.setattr("runs.execute.CHUNK_SECONDS", 1e-9)
+    monkeypatch.setattr("runs.layout.CHUNK_SECONDS", 1e-9)
     chunked, events = run(points[:1])
     assert max(event["n"] for event in of(events, "steps")) == 1
     same_bits(chunked.records[digest(points[0])], together.records[digest(points[0])])
@@ -455,7 +455,7 @@ def test_a_rerun_keeps_the_old_record_until_the_new_one_is_there(tmp_path, monke
     run([point], store)
     monkeypatch.setattr("runs.numerics.SAMPLERS", {"bits": "packed-2"})
     rerunning = OnDisk.at(tmp_path, rerun=True, accept=False)
-    monkeypatch.setattr("runs.execute._run_wave", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("runs.wave.Wave.run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         run([point], rerunning)
     assert store.status(digest(point)) == "finished"

@@ -90,7 +90,7 @@ def test_of_many_commits_at_once_one_wins(records):
     same(records.rows(ONE), rows(1 + won.index(True)))
 
 
-@pytest.mark.parametrize("stage", ["_write_json", "_write_parquet", "_write_arrays", "_flush", "_rename_exclusively"])
+@pytest.mark.parametrize("stage", ["_write_json", "_write_parquet", "_write_arrays", "flush", "rename_exclusively"])
 @pytest.mark.parametrize("fault", [OSError("No space left on device"), KeyboardInterrupt()])
 def test_a_failure_in_the_middle_leaves_nothing(records, monkeypatch, stage, fault):
     def fail(*_):
@@ -114,7 +114,7 @@ def test_a_failed_wave_or_index_leaves_the_old_one(records, monkeypatch):
     records.write_study("s", [Entry(ONE)])
     wave = records.compact([ONE])
     before, content = files(records.root), wave.read_bytes()
-    monkeypatch.setattr(runs.records, "_flush", lambda path: 1 / 0)
+    monkeypatch.setattr("runs.files.flush", lambda path: 1 / 0)
     for write in (
         lambda: records.compact([ONE]),
         lambda: records.write_study("s", []),

@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 import dsl
 from runs.claims import Verdict
-from runs.options import RunError, RunOptions
+from runs.options import Interrupted, RunError, RunOptions
 from runs.records import RecordsError
 from scripts.command import answer, main
 
@@ -277,15 +278,29 @@ def test_plan_and_report(capsys, monkeypatch, study, launch):
     assert [options for _, options in launch.asked] == [RunOptions(devices=2), RunOptions(records=Path("r"))]
 
 
-@pytest.mark.parametrize("error", [RunError("no device"), RecordsError("no space"), KeyboardInterrupt()])
-def test_errors_of_the_engine_are_one_message(capsys, study, launch, error):
+@pytest.mark.parametrize(
+    ("error", "status"), [(RunError("no device"), 2), (RecordsError("no space"), 2), (KeyboardInterrupt(), 130)]
+)
+def test_errors_of_the_engine_are_one_message(capsys, study, launch, error, status):
     def raises(opened, options):
         raise error
 
     launch.engine.run_study = raises
-    assert answer(["run", study]) == (130 if isinstance(error, KeyboardInterrupt) else 2)
-    kept = "interrupted; finished points are kept, and the same command goes on from there"
-    assert capsys.readouterr().err == f"stepwell: {str(error) or kept}\n"
+    assert answer(["run", study]) == status
+    assert capsys.readouterr().err == f"stepwell: {str(error) or 'interrupted'}\n"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_says_how_to_go_on(capsys, monkeypatch, study, launch, number, status):
+    def raises(opened, options):
+        raise Interrupted(number)
+
+    launch.engine.run_study = raises
+    monkeypatch.setattr("sys.argv", ["stepwell", "run", "my study.py", "--devices", "2"])
+    assert answer(["run", study]) == status
+    name = signal.Signals(number).name
+    go_on = "go on with: stepwell run 'my study.py' --devices 2"
+    assert capsys.readouterr().err == f"stepwell: stopped by {name}; everything so far is kept; {go_on}\n"
 
 
 def test_a_defect_of_ours_keeps_its_traceback(study, launch):

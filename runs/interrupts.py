@@ -1,0 +1,51 @@
+"""SIGTERM and SIGINT: the first one asks to stop, and the work stops where it can be kept."""
+
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """The signal that this process has received, if any."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+
+    def receive(self, number: int, _frame: object = None) -> None:
+        """Note the first signal."""
+        self.received = self.received or number
+
+
+class Forwarding(Interrupts):
+    """Passes the first signal on to a worker, which stops where it can be kept; a second one ends it at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.worker: subprocess.Popen[str] | None = None
+
+    def receive(self, number: int, _frame: object = None) -> None:
+        """Note the first signal, and pass it on."""
+        again = self.received is not None
+        super().receive(number)
+        if self.worker is not None and again:
+            self.worker.kill()
+        elif self.worker is not None:
+            self.worker.send_signal(number)
+
+
+@contextmanager
+def listening(interrupts: Interrupts) -> Iterator[None]:
+    """Signals are noted and nothing else, until the block ends; only the main thread can listen."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, interrupts.receive) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
