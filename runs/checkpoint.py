@@ -89,6 +89,10 @@ class Checkpoints:
                 return snapshot
         return None
 
+    def names(self) -> set[str]:
+        """The blocks that have a checkpoint."""
+        return {path.stem for path in self.folder.glob("[!.]*")} if self.folder.is_dir() else set()
+
     def drop(self, block: str) -> None:
         """The block is done."""
         for path in (self._path(block), self._previous(block)):

@@ -18,7 +18,7 @@ from runs.mapping import Mapped
 from runs.options import Interrupted, RunError, RunOptions
 from runs.outcome import Clock, commit, commit_blocked, commit_failed, environment, numerics_of
 from runs.plan import Group
-from runs.queue import Queue, Taken
+from runs.queue import Queue, Taken, blocks, name_of
 from runs.records import RecordsError
 from runs.store import Conflict, Store, done
 from runs.wave import Block, Trace, Wave, run_on_host
@@ -106,12 +106,20 @@ class Engine:
         run = lambda taken: self._run_waves(taken, mapped, work)
         try:
             self._queue(place.lanes).drain(points, place.lanes, place.devices * place.blocks, run)
+            self._tidy(points, place.lanes)
         except Exception as error:
             if place.lanes == 1 or not _out_of_memory(error):
                 raise
             left = [point for point in points if not done(self.store.status(digest(point)))]
             self.tell({"event": "note", "message": f"out of memory with {place.lanes} lanes: going on with fewer"})
             self._run_as_blocks(left, replace(work, place=place.narrower()))
+
+    def _tidy(self, points: Sequence[Experiment], lanes: int) -> None:
+        """Drop the checkpoints of blocks that are done, which a killed process has left."""
+        found = self.store.checkpoints
+        if found is not None and (kept := found.names()):
+            for name in kept & {name_of(block) for block in blocks(points, lanes)}:
+                found.drop(name)
 
     def _queue(self, lanes: int) -> Queue:
         return Queue(self.store.locks, lambda points: self.waiting(points, lanes), self.interrupts)

@@ -57,7 +57,7 @@ class Queue:
         Raises:
             Interrupted: if a signal comes while nothing is computed.
         """
-        every = [points[i : i + lanes] for i in range(0, len(points), lanes)]
+        every = blocks(points, lanes)
         wanted = set(map(digest, self.waiting(points)))
         left = [block for block in every if any(digest(point) in wanted for point in block)]
         while left:
@@ -86,7 +86,7 @@ class Queue:
 
     def _take(self, block: Sequence[Experiment], wanted: set[str]) -> Taken | None:
         """A block with what is still to be computed of it; None while another process has it."""
-        name = _name(block)
+        name = name_of(block)
         points = [point for point in block if digest(point) in wanted]
         if self.locks is None:
             return Taken(name, points)
@@ -102,5 +102,11 @@ class Queue:
             self.locks.free(name)
 
 
-def _name(block: Sequence[Experiment]) -> str:
+def blocks(points: Sequence[Experiment], lanes: int) -> list[Sequence[Experiment]]:
+    """The blocks of a group, which do not depend on what is done of it."""
+    return [points[i : i + lanes] for i in range(0, len(points), lanes)]
+
+
+def name_of(block: Sequence[Experiment]) -> str:
+    """The name of a block's lock and checkpoint."""
     return hashlib.sha256(" ".join(map(digest, block)).encode()).hexdigest()[:32]

@@ -12,7 +12,6 @@ from runs import locks as module
 from runs.locks import Locks
 from runs.options import RunError
 
-
 ROOT = Path(__file__).parents[2]
 
 

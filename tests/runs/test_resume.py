@@ -112,6 +112,19 @@ def test_a_damaged_checkpoint_is_a_run_from_the_start(tmp_path):
     same(points, run(points, tmp_path / "broken"), whole)
 
 
+def test_a_checkpoint_that_outlived_its_block_is_dropped(tmp_path):
+    from runs.checkpoint import Snapshot
+    from runs.queue import name_of
+
+    point = training(width=600)
+    store = run([point], tmp_path)
+    kept = engine(tmp_path).store.checkpoints
+    kept.save(name_of([point]), Snapshot("its process was killed after the commit", 1, 1, 0.0, []))
+    run([point], tmp_path)
+    assert kept.names() == set()
+    assert store.status(digest(point)) == "finished"
+
+
 def test_blocks_at_different_steps_go_on_each_from_its_own(tmp_path):
     points = [training(seed, width=600) for seed in range(4)]
     whole = run(points, tmp_path / "whole")
