@@ -1,0 +1,243 @@
+"""Distances between representations of the same inputs, from their spectral factors.
+
+Every function takes features of shape (n, d) and (n, e), centres them and scales them to tr Sigma = 1. `*_between` is
+the same of two `Spectrum`s, which many pairs and ridges share.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from theory.representation.spectra import (
+    Features,
+    Ridges,
+    Spectrum,
+    check_pair,
+    check_ridge,
+    overlap,
+    ridge_filter,
+    spectrum,
+)
+
+
+def gulp(a: Features, b: Features, lam: Ridges, *, squared: bool = False) -> Float[Array, "*lams"]:
+    """The GULP distance: how differently ridge regressions on two representations predict.
+
+    d^2 = tr(S_a^-lam S_a S_a^-lam S_a) + tr(S_b^-lam S_b S_b^-lam S_b) - 2 tr(S_a^-lam S_ab S_b^-lam S_ab^T), with
+    S^-lam = (S + lam)^-1: the squared Hilbert-Schmidt distance of the two prediction operators. It bounds the mean
+    squared difference of predictions for every task of norm at most 1, whose supremum is `gulp_operator`.
+
+    Args:
+        a: units of n inputs, shape (n, d).
+        b: units of the same inputs, shape (n, e).
+        lam: ridges >= 0 for covariances of trace 1; at 0 the rank decides.
+        squared: whether to return d^2, which the authors' code and figures show.
+
+    Returns:
+        A distance for each ridge: 0 for equal representations.
+
+    Raises:
+        ValueError: if the inputs differ in number, a number is not finite, all units are constant, a ridge is negative,
+            or smaller than 1e-6 in float32.
+
+    Source: arXiv 2210.06545, closed form of the authors' code; the cutoff at lam = 0 is ours (theirs tests > 0).
+    """
+    check_pair(a, b)
+    check_ridge(lam, a, b)
+    return gulp_between(spectrum(a), spectrum(b), lam, squared=squared)
+
+
+def gulp_between(a: Spectrum, b: Spectrum, lam: Ridges, *, squared: bool = False) -> Float[Array, "*lams"]:
+    """`gulp` from spectral factors."""
+    f, g = ridge_filter(a, lam), ridge_filter(b, lam)
+    cross = jnp.einsum("...r,rs,...s->...", f, overlap(a, b), g)
+    # a difference of nearly equal numbers may fall below zero by rounding
+    square = jnp.maximum(jnp.sum(f**2, -1) + jnp.sum(g**2, -1) - 2 * cross, 0.0)
+    return square if squared else jnp.sqrt(square)
+
+
+def gulp_operator(a: Features, b: Features, lam: float) -> Float[Array, ""]:
+    """The largest root mean squared difference of two ridge predictions over tasks of norm at most 1.
+
+    The operator norm where `gulp` is the Hilbert-Schmidt norm of the same difference, so never larger than `gulp`.
+
+    Args:
+        a: units of n inputs, shape (n, d).
+        b: units of the same inputs, shape (n, e).
+        lam: a ridge >= 0.
+
+    Raises:
+        ValueError: as for `gulp`.
+
+    Source: derived from the definitions of arXiv 2210.06545 (their supremum taken outside of the expectation).
+    """
+    check_pair(a, b)
+    check_ridge(lam, a, b)
+    x, y = spectrum(a), spectrum(b)
+    both = jnp.concatenate([x.directions, y.directions], axis=1)
+    basis, _ = jnp.linalg.qr(both)
+    inside = both.T @ basis
+    signed = jnp.concatenate([ridge_filter(x, lam), -ridge_filter(y, lam)])
+    return jnp.max(jnp.abs(jnp.linalg.eigvalsh(inside.T @ (signed[:, None] * inside))))
+
+
+def canonical_correlations(a: Spectrum, b: Spectrum) -> Float[Array, "k"]:
+    """Canonical correlations rho in descending order, zeros beyond the smaller rank, shape (min(r, s),)."""
+    return jnp.clip(jnp.linalg.svd(a.directions.T @ b.directions, compute_uv=False), 0.0, 1.0)
+
+
+def cca(a: Features, b: Features) -> Float[Array, ""]:
+    """The distance 1 - mean(rho) over the canonical correlations, as many as the smaller rank.
+
+    Source: mean CCA as in the code of arXiv 2210.06545, with ranks in place of widths.
+    """
+    check_pair(a, b)
+    return cca_between(spectrum(a), spectrum(b))
+
+
+def cca_between(a: Spectrum, b: Spectrum) -> Float[Array, ""]:
+    """`cca` from spectral factors."""
+    return 1 - jnp.sum(canonical_correlations(a, b)) / _smaller_rank(a, b)
+
+
+def mean_squared_cca(a: Features, b: Features) -> Float[Array, ""]:
+    """The distance 1 - mean(rho^2): for full ranks a linear function of `gulp` squared at lam = 0.
+
+    Source: arXiv 2210.06545, relation to CCA.
+    """
+    check_pair(a, b)
+    return mean_squared_cca_between(spectrum(a), spectrum(b))
+
+
+def mean_squared_cca_between(a: Spectrum, b: Spectrum) -> Float[Array, ""]:
+    """`mean_squared_cca` from spectral factors."""
+    return 1 - jnp.sum(overlap(a, b)) / _smaller_rank(a, b)
+
+
+def ridge_cca(a: Features, b: Features, lam: Ridges) -> Float[Array, "*lams"]:
+    """The similarity tr(S_a^-lam S_ab S_b^-lam S_ba): the inner product of which `gulp` is the distance.
+
+    Source: arXiv 2210.06545, relation to ridge CCA.
+    """
+    check_pair(a, b)
+    check_ridge(lam, a, b)
+    x, y = spectrum(a), spectrum(b)
+    return jnp.einsum("...r,rs,...s->...", ridge_filter(x, lam), overlap(x, y), ridge_filter(y, lam))
+
+
+def svcca(a: Features, b: Features, keep: float = 0.99) -> Float[Array, ""]:
+    """`cca` of the leading principal components that hold a share `keep` of the variance.
+
+    Raises:
+        ValueError: if keep is not in (0, 1], or as for `cca`.
+
+    Source: arXiv 1706.05806 (from memory, unverified).
+    """
+    if not 0 < keep <= 1:
+        raise ValueError(f"keep is {keep}; expected a share in (0, 1]")
+    check_pair(a, b)
+    return cca_between(_leading(spectrum(a), keep), _leading(spectrum(b), keep))
+
+
+def pwcca(a: Features, b: Features) -> Float[Array, ""]:
+    """The distance 1 - sum_i w_i rho_i with w_i the share of a's units that lies on its i-th canonical variate.
+
+    It is not symmetric; the weights sum to 1 over the variates of the smaller rank.
+
+    Source: arXiv 1806.05759 (from memory, unverified); the code of arXiv 2210.06545 normalises before it truncates.
+    """
+    check_pair(a, b)
+    x, y = spectrum(a), spectrum(b)
+    left, rho, _ = jnp.linalg.svd(x.directions.T @ y.directions, full_matrices=False)
+    units = jnp.asarray(a) - jnp.mean(jnp.asarray(a), axis=0, keepdims=True)
+    shares = jnp.sum(jnp.abs((x.directions @ left).T @ units), axis=1)
+    shares = jnp.where(jnp.arange(len(rho)) < _smaller_rank(x, y), shares, 0.0)
+    return 1 - jnp.sum(shares * jnp.clip(rho, 0.0, 1.0)) / jnp.sum(shares)
+
+
+def linear_cka(a: Features, b: Features) -> Float[Array, ""]:
+    """The similarity |S_ab|_F^2 / (|S_a|_F |S_b|_F), 1 for equal representations.
+
+    Source: arXiv 1905.00414 (from memory, unverified); limit of `ridge_cca`, normalised, for lam to infinity.
+    """
+    check_pair(a, b)
+    return linear_cka_between(spectrum(a), spectrum(b))
+
+
+def linear_cka_between(a: Spectrum, b: Spectrum) -> Float[Array, ""]:
+    """`linear_cka` from spectral factors."""
+    return (a.values @ overlap(a, b) @ b.values) / (jnp.linalg.norm(a.values) * jnp.linalg.norm(b.values))
+
+
+def procrustes(a: Features, b: Features, *, squared: bool = False) -> Float[Array, ""]:
+    """The distance min_Q |A - B Q|_F over orthogonal maps Q (with zero columns added to the narrower one).
+
+    Args:
+        a: units of n inputs, shape (n, d).
+        b: units of the same inputs, shape (n, e).
+        squared: whether to return the square, |A|^2 + |B|^2 - 2 |A^T B|_*, which the code of arXiv 2210.06545 shows.
+
+    Source: standard; both representations are scaled to |A|_F = |B|_F = 1.
+    """
+    check_pair(a, b)
+    return procrustes_between(spectrum(a), spectrum(b), squared=squared)
+
+
+def procrustes_between(a: Spectrum, b: Spectrum, *, squared: bool = False) -> Float[Array, ""]:
+    """`procrustes` from spectral factors."""
+    scaled = jnp.sqrt(a.values)[:, None] * (a.directions.T @ b.directions) * jnp.sqrt(b.values)[None, :]
+    nuclear = jnp.sum(jnp.linalg.svd(scaled, compute_uv=False))
+    square = jnp.maximum(jnp.sum(a.values) + jnp.sum(b.values) - 2 * nuclear, 0.0)
+    return square if squared else jnp.sqrt(square)
+
+
+class Estimate(NamedTuple):
+    """A plug-in estimate from n inputs.
+
+    Attributes:
+        value: of the sample.
+        corrected: with the jackknife's estimate of the bias, which is O(1/n), taken off.
+        error: the jackknife's standard error, O(n^-1/2).
+    """
+
+    value: Float[Array, "*lams"]
+    corrected: Float[Array, "*lams"]
+    error: Float[Array, "*lams"]
+
+
+def estimate_gulp(a: Features, b: Features, lam: Ridges, groups: int = 20) -> Estimate:
+    """`gulp` squared with its error bar, by the jackknife that leaves out one group of inputs at a time.
+
+    Args:
+        a: units of n inputs, in random order, shape (n, d).
+        b: units of the same inputs, shape (n, e).
+        lam: ridges >= 0.
+        groups: of nearly equal size, at least 2.
+
+    Raises:
+        ValueError: if there are fewer than 2 groups or more than inputs, or as for `gulp`.
+
+    Source: arXiv 2210.06545 for the rates (from memory, unverified); the jackknife is standard.
+    """
+    n = a.shape[0]
+    if not 2 <= groups <= n:
+        raise ValueError(f"groups is {groups}; expected at least 2 and at most the {n} inputs")
+    x, y = jnp.asarray(a), jnp.asarray(b)
+    value = gulp(x, y, lam, squared=True)
+    keep = [jnp.flatnonzero(jnp.arange(n) % groups != g) for g in range(groups)]
+    parts = jnp.stack([gulp_between(spectrum(x[k]), spectrum(y[k]), lam, squared=True) for k in keep])
+    mean = jnp.mean(parts, axis=0)
+    variance = (groups - 1) * jnp.mean(jnp.square(parts - mean[None]), axis=0)
+    return Estimate(value, groups * value - (groups - 1) * mean, jnp.sqrt(variance))
+
+
+def _smaller_rank(a: Spectrum, b: Spectrum) -> Float[Array, ""]:
+    return jnp.minimum(jnp.sum(a.present), jnp.sum(b.present)).astype(a.values.dtype)
+
+
+def _leading(of: Spectrum, keep: float) -> Spectrum:
+    """The directions up to the first that completes the share."""
+    before = jnp.cumsum(of.values) - of.values
+    inside = before < keep * jnp.sum(of.values)
+    return Spectrum(of.directions * inside[None, :], of.values * inside)
