@@ -1,0 +1,230 @@
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.linalg import sqrtm
+
+from theory.features import (
+    agop,
+    block_circulance,
+    cosine,
+    fact,
+    fact_factor,
+    fact_mean_update,
+    fact_of_layer,
+    fact_update,
+    kernel_agop,
+    kernel_fact,
+    metric_distances,
+    nfa_update,
+    psd_power,
+    slopes,
+)
+from theory.kernels import gaussian_kernel, kernel_ridge, laplace_kernel
+
+KERNELS = {
+    "gaussian": lambda q: gaussian_kernel(q, 1.7),
+    "laplace": lambda q: laplace_kernel(q, 1.7),
+}
+
+
+@pytest.fixture(autouse=True)
+def double():
+    with jax.enable_x64(True):
+        yield
+
+
+def data(seed: int = 0, n: int = 12, d: int = 4, c: int = 2):
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(d, d))
+    return tuple(map(jnp.asarray, (rng.normal(size=(n, d)), rng.normal(size=(n, c)), root @ root.T / d)))
+
+
+def fitted(x, y, metric, kernel, ridge):
+    """alpha of (K + ridge I) alpha = y."""
+    n = len(x)
+    return kernel_ridge(kernel(metric_distances(x, x, metric)), y, jnp.full(n, 1 / n), ridge / n)
+
+
+def function(x, alpha, metric, kernel):
+    """f at one point, from the definition."""
+    q = lambda z: jnp.einsum("nd,de,ne->n", z[None] - x, metric, z[None] - x)
+    return lambda z: kernel(q(z)) @ alpha
+
+
+# ---------------------------------------------------------------- networks
+
+
+def test_fact_is_the_sum_over_examples_by_a_probe_on_the_layers_input():
+    model = eqx.nn.MLP(5, 3, 7, 2, activation=jnp.tanh, key=jax.random.key(0))
+    x, y = jax.random.normal(jax.random.key(1), (20, 5)), jax.random.normal(jax.random.key(2), (20, 3))
+    lam, layer = 0.1, 1
+
+    def loss(model):
+        return jnp.mean(jnp.sum((jax.vmap(model)(x) - y) ** 2, axis=1))
+
+    def rest(model, i, x, probe):
+        """The network from a probed input of layer i on, and that input."""
+        for j, linear in enumerate(model.layers):
+            h = x
+            if j == i:
+                inside = h
+                x = linear(h + probe)
+            else:
+                x = linear(h)
+            x = jnp.tanh(x) if j < 2 else x
+        return x, inside
+
+    total = jnp.zeros((7, 7))
+    for xi, yi in zip(x, y, strict=True):
+        g = jax.grad(lambda p, xi=xi, yi=yi: jnp.sum((rest(model, layer, xi, p)[0] - yi) ** 2))(jnp.zeros(7))
+        total += jnp.outer(g, rest(model, layer, xi, jnp.zeros(7))[1])
+    found = fact_of_layer(model, lambda m: m.layers[layer].weight, loss, lam)
+    np.testing.assert_allclose(found, -total / (20 * lam), rtol=1e-11, atol=1e-12)
+
+
+def test_at_a_critical_point_it_is_the_gram_matrix_of_the_weights():
+    """A linear layer with L2: the critical point is ridge regression."""
+    rng, lam, n = np.random.default_rng(0), 0.3, 50
+    h, y = jnp.asarray(rng.normal(size=(n, 6))), jnp.asarray(rng.normal(size=(n, 4)))
+    weight = jnp.linalg.solve(h.T @ h / n + lam * jnp.eye(6), h.T @ y / n).T
+    gradient = jax.grad(lambda w: jnp.mean(jnp.sum((h @ w.T - y) ** 2, axis=1)) / 2)(weight)
+    found = fact(weight, gradient, lam)
+    np.testing.assert_allclose(found, weight.T @ weight, atol=1e-12)
+    np.testing.assert_allclose(cosine(found, weight.T @ weight), 1.0, rtol=1e-12)
+    away = fact(weight + 1, jax.grad(lambda w: jnp.mean(jnp.sum((h @ w.T - y) ** 2, axis=1)) / 2)(weight + 1), lam)
+    assert cosine(away, (weight + 1).T @ (weight + 1)) < 0.9
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 12, 64])
+def test_agop_is_the_mean_of_jacobian_products(chunk):
+    x, _, _ = data()
+    f = lambda z: jnp.sin(z @ jnp.ones((4, 3))) * z[0]
+    jacobians = jnp.stack([jax.jacfwd(f)(z) for z in x])
+    np.testing.assert_allclose(agop(f, x, chunk), jnp.einsum("ncd,nce->de", jacobians, jacobians) / 12, rtol=1e-12)
+    np.testing.assert_allclose(agop(lambda z: z[1], x), np.diag([0.0, 1.0, 0.0, 0.0]))
+
+
+@pytest.mark.parametrize("power", [0.25, 0.5, 1.0, 2.0])
+def test_powers_of_psd_matrices(power):
+    _, _, m = data()
+    values, vectors = np.linalg.eigh(m)
+    np.testing.assert_allclose(
+        psd_power(m, power), vectors @ np.diag(values**power) @ vectors.T, rtol=1e-10, atol=1e-12
+    )
+    assert np.isfinite(psd_power(jnp.diag(jnp.array([1.0, -1e-18])), power)).all()
+
+
+def test_cosine_of_zero_is_zero():
+    assert cosine(jnp.zeros((2, 2)), jnp.ones((2, 2))) == 0
+
+
+# ---------------------------------------------------------------- kernels
+
+
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+def test_slopes_are_derivatives_away_from_zero(kernel):
+    q = jnp.array([[0.0, 0.5], [2.0, 9.0]])
+    step = 1e-6
+    expected = (kernel(q + step) - kernel(q - step)) / (2 * step)
+    np.testing.assert_allclose(np.asarray(slopes(kernel, q))[q > 0], expected[q > 0], rtol=1e-7)
+    assert slopes(kernel, q)[0, 0] == 0
+
+
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+def test_kernel_fact_is_its_definition(kernel):
+    """sum_i J_f(x_i)^T alpha_i x_i^T with the Jacobian in x; for Laplace, without the pair of a point with itself."""
+    x, y, m = data()
+    alpha = fitted(x, y, m, kernel, 0.1)
+    total = jnp.zeros((4, 4))
+    for i in range(12):
+        others = jnp.asarray([j for j in range(12) if j != i])
+        jacobian = jax.jacfwd(function(x[others], alpha[others], m, kernel))(x[i])
+        total += jnp.outer(jacobian.T @ alpha[i], x[i])
+    np.testing.assert_allclose(kernel_fact(x, alpha, m, kernel), total, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+def test_the_factor_is_the_gradient_of_the_ridge_value(kernel):
+    x, y, m = data()
+    ridge = 0.1
+    alpha = fitted(x, y, m, kernel, ridge)
+
+    def value(metric):
+        off = x[:, None] - x[None]
+        q = jnp.einsum("ijd,de,ije->ij", off, metric, off)
+        gram = jnp.where(jnp.eye(12) == 1, kernel(jnp.zeros(())), kernel(q + jnp.eye(12)))
+        return jnp.sum(y * jnp.linalg.solve(gram + ridge * jnp.eye(12), y)) / 2
+
+    np.testing.assert_allclose(-2 * jax.grad(value)(m), fact_factor(x, alpha, m, kernel), rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("centre", [False, True])
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+def test_kernel_agop_is_that_of_its_function(kernel, centre):
+    x, y, m = data()
+    alpha = fitted(x, y, m, kernel, 0.1)
+    jacobians = []
+    for i in range(12):
+        others = jnp.asarray([j for j in range(12) if j != i])
+        jacobians.append(jax.jacfwd(function(x[others], alpha[others], m, kernel))(x[i]))
+    stacked = jnp.stack(jacobians)
+    stacked = stacked - stacked.mean(axis=0, keepdims=True) if centre else stacked
+    expected = jnp.einsum("ncd,nce->de", stacked, stacked) / 12
+    np.testing.assert_allclose(kernel_agop(x, alpha, m, kernel, centre), expected, rtol=1e-11, atol=1e-12)
+
+
+def numpy_machine(x, y, update, iterations, ridge, bandwidth):
+    """The published loop for the Gaussian kernel, with full Jacobians: ridge regression, update, trace to d."""
+    n, d = x.shape
+    m = np.eye(d)
+    for _ in range(iterations):
+        off = x[:, None] - x[None]
+        k = np.exp(-np.einsum("ijd,de,ije->ij", off, m, off) / (2 * bandwidth**2))
+        alpha = np.linalg.solve(k + ridge * np.eye(n), y)
+        jacobians = -np.einsum("ij,jc,ijd,de->ice", k, alpha, off, m) / bandwidth**2
+        found = np.einsum("icd,ic,ie->de", jacobians, alpha, x)
+        gradients = np.einsum("icd,ice->de", jacobians, jacobians) / n
+        if update == "nfa":
+            m = gradients
+        else:
+            product = found @ found.T if update == "fact" else sqrtm(found @ m @ m.T @ found.T)
+            m = np.real(sqrtm(product))
+        m = m * d / np.trace(m)
+    return m
+
+
+@pytest.mark.parametrize(
+    ("name", "update"),
+    [("fact", fact_update), ("mean", fact_mean_update), ("nfa", lambda *args: nfa_update(*args, power=1.0))],
+)
+def test_iterates_follow_the_published_update(name, update):
+    x, y, _ = data(3, n=20)
+    kernel = lambda q: gaussian_kernel(q, 2.0)
+    m = jnp.eye(4)
+    for _ in range(4):
+        m = update(x, fitted(x, y, m, kernel, 1e-2), m, kernel)
+        m = m * 4 / jnp.trace(m)
+    np.testing.assert_allclose(m, numpy_machine(np.asarray(x), np.asarray(y), name, 4, 1e-2, 2.0), rtol=1e-8, atol=1e-8)
+
+
+def test_updates_need_no_array_of_jacobians():
+    """The largest array of an update is n x n or n x d."""
+    n, d, c = 64, 16, 8
+    x, y, m = data(0, n, d, c)
+    for update in (fact_update, fact_mean_update, nfa_update):
+        jaxpr = jax.make_jaxpr(lambda x, a, m, update=update: update(x, a, m, KERNELS["gaussian"]))(x, y, m)
+        sizes = [v.aval.size for e in jaxpr.jaxpr.eqns for v in e.outvars]
+        assert max(sizes) <= n * n
+
+
+def test_circulant_blocks():
+    rng, p = np.random.default_rng(0), 7
+    row = rng.normal(size=p)
+    index = np.arange(p)
+    for sign in (-1, 1):
+        block = jnp.asarray(row[(index[:, None] + sign * index[None]) % p])
+        np.testing.assert_allclose(block_circulance(block), 1.0, rtol=1e-12)
+    assert block_circulance(jnp.ones((p, p))) == 0
+    assert block_circulance(jnp.asarray(rng.normal(size=(p, p)))) < 0.6
