@@ -8,7 +8,11 @@ from dsl.activations import HermiteSeries as HermiteSeries
 from dsl.activations import Relu as Relu
 from dsl.activations import Sigmoid as Sigmoid
 from dsl.activations import Tanh as Tanh
+from dsl.alignment import Alignment as Alignment
+from dsl.alignment import LevelWeights as LevelWeights
 from dsl.analysis import Analysis as Analysis
+from dsl.coordinate_descent import CoordinateDescent as CoordinateDescent
+from dsl.dags import QuadraticDag as QuadraticDag
 from dsl.domains import Bits as Bits
 from dsl.domains import Classes as Classes
 from dsl.domains import Graphs as Graphs
@@ -33,10 +37,25 @@ from dsl.fields import Knob as Knob
 from dsl.fields import Seed as Seed
 from dsl.fields import Static as Static
 from dsl.flows import Flow as Flow
+from dsl.groups import Group as Group
+from dsl.groups import GroupElement as GroupElement
+from dsl.groups import Permutation as Permutation
+from dsl.groups import Permutations as Permutations
+from dsl.groups import Rotations as Rotations
+from dsl.groups import SignedPermutation as SignedPermutation
+from dsl.groups import SignedPermutations as SignedPermutations
+from dsl.groups import SignFlip as SignFlip
+from dsl.groups import SignFlips as SignFlips
+from dsl.groups import Stabiliser as Stabiliser
 from dsl.identity import digest as digest
 from dsl.identity import dump as dump
 from dsl.identity import load as load
 from dsl.identity import loads as loads
+from dsl.kernels import Kernel as Kernel
+from dsl.kernels import KernelMachine as KernelMachine
+from dsl.kernels import Laplace as Laplace
+from dsl.kernels import Rbf as Rbf
+from dsl.laws import Biased as Biased
 from dsl.laws import Distribution as Distribution
 from dsl.laws import Gaussian as Gaussian
 from dsl.laws import Hypercube as Hypercube
@@ -51,6 +70,7 @@ from dsl.measurements import Coefficients as Coefficients
 from dsl.measurements import GradientNorm as GradientNorm
 from dsl.measurements import Measurement as Measurement
 from dsl.measurements import Observed as Observed
+from dsl.measurements import StepsMade as StepsMade
 from dsl.measurements import TestError as TestError
 from dsl.measurements import TestLoss as TestLoss
 from dsl.measurements import TrainLoss as TrainLoss
@@ -63,8 +83,12 @@ from dsl.models import ResNet as ResNet
 from dsl.models import Scaling as Scaling
 from dsl.models import Standard as Standard
 from dsl.models import TwoLayer as TwoLayer
+from dsl.moved import Moved as Moved
+from dsl.noise import Isotropic as Isotropic
+from dsl.noise import Noise as Noise
 from dsl.optimizers import Adam as Adam
 from dsl.optimizers import AdamW as AdamW
+from dsl.optimizers import NoisyGd as NoisyGd
 from dsl.optimizers import Optimizer as Optimizer
 from dsl.optimizers import Sgd as Sgd
 from dsl.optimizers import SphericalSgd as SphericalSgd
@@ -102,6 +126,7 @@ from dsl.solving import Problem as Problem
 from dsl.solving import Solver as Solver
 from dsl.solving import Solving as Solving
 from dsl.spec import Spec as Spec
+from dsl.stop import Stop as Stop
 from dsl.study import Claim as Claim
 from dsl.study import Point as Point
 from dsl.study import Study as Study
@@ -110,6 +135,11 @@ from dsl.study import below as below
 from dsl.study import between as between
 from dsl.study import grid as grid
 from dsl.study import within as within
+from dsl.symmetric import Majority as Majority
+from dsl.symmetric import SumMod as SumMod
+from dsl.symmetric import Zonal as Zonal
+from dsl.symmetric import centred as centred
+from dsl.tangents import TangentNorm as TangentNorm
 from dsl.targets import Product as Product
 from dsl.targets import Scaled as Scaled
 from dsl.targets import Sum as Sum
@@ -125,14 +155,17 @@ __all__ = [
     "Activation",
     "Adam",
     "AdamW",
+    "Alignment",
     "Analysis",
     "At",
     "AtEnd",
+    "Biased",
     "Bits",
     "Character",
     "Claim",
     "Classes",
     "Coefficients",
+    "CoordinateDescent",
     "CorrelationLoss",
     "Cosine",
     "Count",
@@ -150,13 +183,21 @@ __all__ = [
     "Gaussian",
     "GradientNorm",
     "Graphs",
+    "Group",
+    "GroupElement",
     "HermiteSeries",
     "Hypercube",
+    "Isotropic",
+    "Kernel",
+    "KernelMachine",
     "Knob",
     "Labelled",
+    "Laplace",
+    "LevelWeights",
     "LogSpaced",
     "LogisticLoss",
     "Loss",
+    "Majority",
     "MeanField",
     "MeanFieldLimit",
     "Measurement",
@@ -164,10 +205,15 @@ __all__ = [
     "Mlp",
     "Model",
     "Monomial",
+    "Moved",
+    "Noise",
+    "NoisyGd",
     "Ntk",
     "Observed",
     "Optimizer",
     "Penalty",
+    "Permutation",
+    "Permutations",
     "Piecewise",
     "Point",
     "Polynomial",
@@ -176,13 +222,16 @@ __all__ = [
     "Product",
     "Program",
     "Protocol",
+    "QuadraticDag",
     "Rate",
+    "Rbf",
     "Real",
     "Reals",
     "Relu",
     "ResNet",
     "Result",
     "Ridge",
+    "Rotations",
     "Sample",
     "Scaled",
     "Scaling",
@@ -191,6 +240,10 @@ __all__ = [
     "Sgd",
     "Shuffled",
     "Sigmoid",
+    "SignFlip",
+    "SignFlips",
+    "SignedPermutation",
+    "SignedPermutations",
     "Solver",
     "Solving",
     "Spec",
@@ -198,12 +251,17 @@ __all__ = [
     "Sphere",
     "SphericalSgd",
     "SquaredLoss",
+    "Stabiliser",
     "Standard",
     "Static",
+    "StepsMade",
+    "Stop",
     "Stored",
     "Study",
     "Sum",
+    "SumMod",
     "SupportMass",
+    "TangentNorm",
     "Tanh",
     "Target",
     "Task",
@@ -216,12 +274,14 @@ __all__ = [
     "TwoLayer",
     "Weights",
     "When",
+    "Zonal",
     "above",
     "at",
     "at_end",
     "below",
     "between",
     "bits",
+    "centred",
     "compile",
     "digest",
     "dump",

@@ -1,6 +1,7 @@
 """Activations: functions of one real number, as nouns, because a spec holds no functions."""
 
 import abc
+import math
 from collections.abc import Iterable
 
 import jax
@@ -19,6 +20,11 @@ class Activation(Spec, abstract=True):
     def __call__(self, z: Float[Array, "*any"]) -> Float[Array, "*any"]:
         """The values, of the same shape."""
 
+    @property
+    def degrees(self) -> tuple[float, float]:
+        """Of its even and of its odd part: infinite for a part that is no polynomial (by default both), -1 for none."""
+        return math.inf, math.inf
+
 
 class Relu(Activation):
     """max(z, 0)."""
@@ -27,6 +33,11 @@ class Relu(Activation):
         """max(z, 0), elementwise."""
         return jax.nn.relu(z)
 
+    @property
+    def degrees(self) -> tuple[float, float]:
+        """Its odd part is z/2, its even part |z|/2."""
+        return math.inf, 1
+
 
 class Tanh(Activation):
     """tanh(z)."""
@@ -34,6 +45,11 @@ class Tanh(Activation):
     def __call__(self, z: Float[Array, "*any"]) -> Float[Array, "*any"]:
         """tanh(z), elementwise."""
         return jnp.tanh(z)
+
+    @property
+    def degrees(self) -> tuple[float, float]:
+        """It is odd."""
+        return -1, math.inf
 
 
 class Sigmoid(Activation):
@@ -46,6 +62,11 @@ class Sigmoid(Activation):
     def __call__(self, z: Float[Array, "*any"]) -> Float[Array, "*any"]:
         """The logistic function of slope * z + shift, times gain, elementwise."""
         return self.gain * jax.nn.sigmoid(self.slope * z + self.shift)
+
+    @property
+    def degrees(self) -> tuple[float, float]:
+        """Without a shift its even part is a constant."""
+        return (0 if self.shift == 0 else math.inf), math.inf
 
 
 class HermiteSeries(Activation):
@@ -61,3 +82,10 @@ class HermiteSeries(Activation):
         """sum_k c_k he_k(z), of the shape of z."""
         weights = jnp.stack([jnp.asarray(c, z.dtype) for c in self.coefficients])
         return jnp.tensordot(weights, hermite.hermite_all(len(self.coefficients) - 1, z), axes=1)
+
+    @property
+    def degrees(self) -> tuple[float, float]:
+        """The highest even and the highest odd degree with a coefficient that is not zero."""
+        present = [k for k, c in enumerate(self.coefficients) if c != 0]
+        highest = lambda parity: max((k for k in present if k % 2 == parity), default=-1)
+        return highest(0), highest(1)

@@ -5,13 +5,13 @@ rule that speaks also says when it does not apply, and why.
 """
 
 from collections.abc import Callable
-from typing import Any
 
-from dsl import hardness
+from dsl import hardness, reach
 from dsl.prediction import Prediction as Prediction
 from dsl.prediction import about
 from dsl.spec import Spec
-from dsl.support import Support, Term, Unknown
+from dsl.support import Support, Unknown
+from dsl.wording import key, listed, shown
 from theory import leap as orders
 
 
@@ -26,7 +26,7 @@ def explain(spec: Spec) -> tuple[Prediction, ...]:
 
 def support_rule(spec: Spec) -> Prediction | None:
     """The terms of the target in the basis of its law."""
-    return about(spec, "support", "by definition", lambda s: (tuple(_key(t, s) for t in s.terms), _counted(s)), True)
+    return about(spec, "support", "by definition", lambda s: (tuple(key(t, s) for t in s.terms), _counted(s)), True)
 
 
 def staircase_rule(spec: Spec) -> Prediction | None:
@@ -54,24 +54,30 @@ RULES: tuple[Callable[[Spec], Prediction | None], ...] = (
     hardness.alignment_rule,
     hardness.csq_rule,
     hardness.linear_rule,
+    hardness.kernel_rule,
+    reach.reach_rule,
 )
 
 
 def _staircase(support: Support) -> tuple[bool, str]:
     _need_bits(support, "a staircase")
+    if not support.terms:
+        return True, _order(support)
     if orders.is_staircase(support.terms):
-        return True, "every term of two and more coordinates has a term with one of them removed"
+        return True, f"every term of two and more coordinates has one with one of them removed; {_order(support)}"
     known = {frozenset(term) for term in support.terms}
     lone = next(t for t in support.terms if len(t) > 1 and not any(frozenset(t) - {i} in known for i in t))
-    return False, f"{_shown(lone, support)} has no term with one of its coordinates removed"
+    return False, f"{shown(lone, support)} has no term with one of its coordinates removed"
 
 
 def _merged(support: Support) -> tuple[bool, str]:
     _need_bits(support, "the merged-staircase property")
+    if not support.terms:
+        return True, _order(support)
     if orders.is_merged_staircase(support.terms):
-        return True, "its terms have an order in which each brings at most one new coordinate"
+        return True, f"each of its terms brings at most one new coordinate when {_order(support)}"
     term, new = next((t, new) for t, new in orders.discovery(support.terms) if new > 1)
-    return False, f"even in the best order, {_shown(term, support)} brings {new} new coordinates at once"
+    return False, f"even in the best order, {shown(term, support)} brings {new} new coordinates at once"
 
 
 def _need_bits(support: Support, what: str) -> None:
@@ -82,29 +88,12 @@ def _need_bits(support: Support, what: str) -> None:
 # ---------------------------------------------------------------- words
 
 
-def _key(term: Term, support: Support) -> tuple[Any, ...]:
-    return tuple(term) if support.fourier else tuple(term.items())
-
-
-def _shown(term: Term, support: Support) -> str:
-    """`x0*x1` for a character, `he2(x0)*x1` for a Hermite term."""
-    factors = (f"x{i}" if k == 1 or support.fourier else f"he{k}(x{i})" for i, k in term.items())
-    return "*".join(factors)
-
-
 def _counted(support: Support) -> str:
     n = len(support.terms)
-    return f"{n} nonconstant term{'s' * (n != 1)}: {_listed([_shown(t, support) for t in support.terms])}"
+    return f"{n} nonconstant term{'s' * (n != 1)}: {listed([shown(t, support) for t in support.terms])}"
 
 
 def _order(support: Support) -> str:
-    steps = [f"{_shown(term, support)} (+{new})" for term, new in orders.discovery(support.terms)]
+    steps = [f"{shown(term, support)} (+{new})" for term, new in orders.discovery(support.terms)]
     unit = "coordinates" if support.fourier else "degrees on new coordinates"
-    return (
-        f"found in the order {_listed(steps, ' then ')}, with the number of new {unit}" if steps else "it is constant"
-    )
-
-
-def _listed(texts: list[str], between: str = ", ", most: int = 12) -> str:
-    rest = f"{between}{len(texts) - most} more" if len(texts) > most else ""
-    return between.join(texts[:most]) + rest or "none"
+    return f"found in the order {listed(steps, ' then ')}, with the number of new {unit}" if steps else "it is constant"

@@ -2,9 +2,12 @@
 
 from math import comb
 
+from dsl.domains import inner
+from dsl.kernels import KernelMachine
 from dsl.prediction import Prediction, about
 from dsl.spec import Spec
 from dsl.support import Support, Unknown
+from dsl.training import Training
 from theory import isoleap, leap, levels, symmetry
 
 LARGEST_TENSOR = 2**20
@@ -33,6 +36,13 @@ def csq_rule(spec: Spec) -> Prediction | None:
 def linear_rule(spec: Spec) -> Prediction | None:
     """The least error of any linear or kernel method with d features, on average over the orbit."""
     return about(spec, "linear-method bound", "2208.03113", _linear, False)
+
+
+def kernel_rule(spec: Spec) -> Prediction | None:
+    """The least error of kernel regression on n examples: a linear method with n features (2208.03113)."""
+    if not isinstance(spec, Training) or not isinstance(inner(spec.model), KernelMachine):
+        return None
+    return about(spec, "kernel bound", "2208.03113", lambda support: _kernel(support, spec.task.size), False)
 
 
 def _isoleap(support: Support) -> tuple[int, str]:
@@ -96,3 +106,14 @@ def _linear(support: Support) -> tuple[float, str]:
     return at(
         d
     ), f"share of |f|^2 that {d} features leave, on average over signed permutations; {d**2} leave {at(d**2):.3g}"
+
+
+def _kernel(support: Support, n: int | None) -> tuple[float, str]:
+    weights = _level_weights(support)
+    if n is None:
+        raise Unknown("the kernel machine sees the whole law: it has as many features as there are points")
+    share = float(levels.linear_method_bound(weights, support.d, n) / sum(map(levels.Fraction, weights)))
+    return share, (
+        f"share of |f|^2 that {n} examples leave at least, on average over signed permutations; "
+        "for a kernel that these leave as it is, on average over samples for this target as well"
+    )

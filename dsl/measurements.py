@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from dsl.domains import Real
 from dsl.draws import Batch, Cyclic, Draw, Exact, Shuffled
 from dsl.faults import Fault
-from dsl.modules import split, weights_of
+from dsl.modules import kept, split
 from dsl.sample import law_of
 from dsl.schedules import When
 from dsl.spec import Spec, structure_fields
@@ -116,7 +116,7 @@ class TestLoss(Measurement):
 
     def __call__(self, experiment: Any, state: Any, constants: Batch, key: Key[Array, ""]) -> Float[Array, ""]:
         """The weighted mean loss on the test set."""
-        return _mean_loss(experiment, state, constants)
+        return mean_loss(experiment, state.model, constants)
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
         """A draw that gives no test set of this law."""
@@ -154,7 +154,7 @@ class TrainLoss(Measurement):
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float[Array, ""]:
         """The weighted mean loss on the nodes of the task."""
-        return _mean_loss(experiment, state, Exact().batch(experiment.task, key))
+        return mean_loss(experiment, state.model, Exact().batch(experiment.task, key))
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
         """A task that is neither a sample nor exact."""
@@ -176,6 +176,14 @@ class GradientNorm(Measurement):
     def unfit(self, experiment: Any) -> Iterable[Fault]:
         """A task that is neither a sample nor exact."""
         return Exact().unfit(experiment.task)
+
+
+class StepsMade(Measurement):
+    """The number of steps made: fewer than were asked for where a rule has ended the run before."""
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Int[Array, ""]:
+        """The step of the state."""
+        return state.step
 
 
 class Coefficients(Measurement):
@@ -206,14 +214,14 @@ class Coefficients(Measurement):
 
 
 class Weights(Measurement):
-    """All trained arrays, by their path in the module: what `Trained` reads."""
+    """All trained arrays, by their path in the module, with those that they need: what `Trained` reads."""
 
     reads: ClassVar[tuple[str, ...]] = ("model",)
     stores_arrays: ClassVar[bool] = True
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> dict[str, Any]:
-        """Every trained array by its path, such as `hidden[0].weight`."""
-        leaves = jax.tree_util.tree_leaves_with_path(weights_of(state.model))
+        """Every array by its path, such as `hidden[0].weight`."""
+        leaves = jax.tree_util.tree_leaves_with_path(kept(state.model)[0])
         return {jax.tree_util.keystr(path).removeprefix("."): leaf for path, leaf in leaves}
 
 
@@ -223,6 +231,7 @@ def objective(experiment: Any, model: Any, batch: Batch) -> Float[Array, ""]:
     return batch.mean(experiment.loss(model(x), y)) + experiment.loss.penalty(model)
 
 
-def _mean_loss(experiment: Any, state: Any, batch: Batch) -> Float[Array, ""]:
+def mean_loss(experiment: Any, model: Any, batch: Batch) -> Float[Array, ""]:
+    """The weighted mean loss of a batch, without penalties."""
     x, y = batch.points
-    return batch.mean(experiment.loss(state.model(x), y))
+    return batch.mean(experiment.loss(model(x), y))

@@ -46,21 +46,37 @@ class Network(eqx.Module):
         return jnp.squeeze(out, axis=-1) if self.scalar else out
 
 
+class Fixed(eqx.Module):
+    """Arrays of a module that are not trained, and without which its weights mean nothing: `kept` has both."""
+
+    arrays: Any
+
+
+def _held(node: Any) -> bool:
+    return isinstance(node, (Spec, Fixed))
+
+
 def is_weight(module: Any) -> Any:
     """A tree of booleans: True at the arrays that are trained."""
-    held = lambda node: isinstance(node, Spec)
-    return jax.tree.map(lambda leaf: not held(leaf) and eqx.is_inexact_array(leaf), module, is_leaf=held)
+    return jax.tree.map(lambda leaf: not _held(leaf) and eqx.is_inexact_array(leaf), module, is_leaf=_held)
 
 
 def split(module: Any) -> tuple[Any, Any]:
     """A module as (weights, the rest); `eqx.combine` joins them again."""
-    return eqx.partition(module, is_weight(module), is_leaf=lambda node: isinstance(node, Spec))
+    return eqx.partition(module, is_weight(module), is_leaf=_held)
 
 
 def carried(module: Any) -> tuple[Any, Any]:
     """A module as (all its arrays, the rest): what a state holds, integers included, but nothing that nouns hold."""
     held = lambda node: isinstance(node, Spec)
     arrays = jax.tree.map(lambda leaf: not held(leaf) and eqx.is_array(leaf), module, is_leaf=held)
+    return eqx.partition(module, arrays, is_leaf=held)
+
+
+def kept(module: Any) -> tuple[Any, Any]:
+    """A module as (its weights and fixed arrays, the rest): what makes it the function that it is."""
+    held = lambda node: isinstance(node, Spec)
+    arrays = jax.tree.map(lambda leaf: not held(leaf) and eqx.is_inexact_array(leaf), module, is_leaf=held)
     return eqx.partition(module, arrays, is_leaf=held)
 
 
@@ -84,4 +100,4 @@ def moving(module: Any, part: str) -> tuple[Any, Any]:
     chosen = in_part(module, part)
     if not any(jax.tree.leaves(chosen)):
         raise ValueError(f"only={part!r}: {type(module).__name__} has no weights in a part of that name")
-    return eqx.partition(module, chosen, is_leaf=lambda node: isinstance(node, Spec))
+    return eqx.partition(module, chosen, is_leaf=_held)

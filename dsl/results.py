@@ -13,7 +13,7 @@ from dsl.domains import X, Y
 from dsl.experiments import Experiment, unknown_measurement
 from dsl.faults import Fault
 from dsl.models import Model
-from dsl.modules import split
+from dsl.modules import kept
 from dsl.references import Reference, Slot
 from dsl.schedules import At, AtEnd, When
 from dsl.training import Training
@@ -101,7 +101,7 @@ class GivenWeights(eqx.Module):
 
     def init(self, key: Key[Array, ""], task: Any) -> eqx.Module:
         """The module with the given weights."""
-        weights, rest = split(self.model.init(key, task))
+        weights, rest = kept(self.model.init(key, task))
         given = lambda path, leaf: self.arrays[jax.tree_util.keystr(path).removeprefix(".")].astype(leaf.dtype)
         return eqx.combine(jax.tree_util.tree_map_with_path(given, weights), rest)
 

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from pydantic import Field
 
-from dsl.draws import Draw
+from dsl.draws import Batch, Draw, Exact, Whole
 from dsl.faults import Fault
+from dsl.kernels import KernelExpansion
 from dsl.keys import Streams
 from dsl.modules import moving
 from dsl.protocols import Part, Protocol, TrainingState, initial_model
@@ -19,7 +20,9 @@ from dsl.protocols import Part, Protocol, TrainingState, initial_model
 class Ridge(Protocol):
     """The minimiser of mean (f - y)^2 + lam |w|^2 over the weights w of a part in which f is linear, in one step.
 
-    Whatever the experiment's loss is: ridge regression is its own. The model's other weights stand still.
+    Whatever the experiment's loss is: ridge regression is its own. The model's other weights stand still. Of a
+    `KernelMachine`, |w| is the norm of f in the kernel's space, and the draw is `Exact()`: on n examples the dual
+    coefficients are (K + n lam I)^-1 y.
     """
 
     lam: Annotated[float, Field(ge=0)]
@@ -38,15 +41,23 @@ class Ridge(Protocol):
     def step(self, experiment: Any, state: TrainingState, streams: Streams) -> TrainingState:
         """Solve (J^T D J + lam I) w = J^T D (y - f_0), with f = f_0 + J w on the batch and D its weights."""
         batch = self.draw.batch(experiment.task, streams.data, state.step)
-        (x, y), (weights, rest) = batch.points, moving(state.model, self.only)
+        if isinstance(state.model, KernelExpansion):
+            if not isinstance(self.draw, (Exact, Whole)):
+                raise ValueError(
+                    f"Ridge: a KernelMachine is solved on its own sample: draw with Exact(), got {self.draw!r}"
+                )
+            return TrainingState(state.step + 1, state.model.ridge(batch, jnp.asarray(self.lam)), ())
+        return TrainingState(state.step + 1, self._solved(state.model, batch), ())
+
+    def _solved(self, model: Any, batch: Batch) -> Any:
+        (x, y), (weights, rest) = batch.points, moving(model, self.only)
         flat, unravel = ravel_pytree(weights)
         f = lambda w: eqx.combine(unravel(w), rest)(x)
         offset, jacobian = f(jnp.zeros_like(flat)), jax.jacfwd(f)(flat)
         share = jnp.full(len(y), 1.0 / len(y)) if batch.weights is None else batch.weights
         weighted = share[:, None] * jacobian
         matrix = weighted.T @ jacobian + self.lam * jnp.eye(len(flat), dtype=flat.dtype)
-        solved = jnp.linalg.solve(matrix, weighted.T @ (y - offset))
-        return TrainingState(state.step + 1, eqx.combine(unravel(solved), rest), ())
+        return eqx.combine(unravel(jnp.linalg.solve(matrix, weighted.T @ (y - offset))), rest)
 
     def unfit(self, task: Any) -> Iterable[Fault]:
         """A draw that does not fit the task, or labels that are no single numbers."""

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dsl.domains import inner
+import numpy as np
+
+from dsl.domains import inner, stands_for_noun
+from dsl.groups import GroupElement
 from dsl.laws import Gaussian, Hypercube
 from dsl.polynomials import FourierPolynomial, Polynomial, fourier
 from dsl.spec import Spec
@@ -60,9 +63,10 @@ def _labelled(spec: Spec) -> Labelled[Any, Any]:
 
 
 def _support(task: Labelled[Any, Any]) -> Support:
-    law, target = inner(task.x), _polynomial(task.y)
+    law, target = inner(task.x), _polynomial(task.y, task.shape)
     if isinstance(law, Hypercube):
-        on_bits = fourier(target) if isinstance(target, Polynomial) else target.scaled(1.0)
+        scaled = target.scaled(1.0)  # terms of weight 0 go, and a constant has one form
+        on_bits = fourier(scaled) if isinstance(scaled, Polynomial) else scaled
         assert isinstance(on_bits, FourierPolynomial)
         weights = {tuple((i, 1) for i in term.on): term.weight for term in on_bits.terms}
         return Support(
@@ -78,16 +82,26 @@ def _support(task: Labelled[Any, Any]) -> Support:
     raise Unknown(f"no orthogonal basis is known for the law {type(law).__name__}")
 
 
-def _polynomial(target: Any) -> Polynomial | FourierPolynomial:
+def _polynomial(noun: Any, shape: tuple[int, ...]) -> Polynomial | FourierPolynomial:
     """The polynomial that a target is, also when a file writes its terms one by one."""
-    noun = inner(target)
+    if stands_for_noun(type(noun)):
+        return _in_frame(_polynomial(noun.noun, shape), noun.__dict__.get("by"), shape)
     if isinstance(noun, Scaled):
-        return _polynomial(noun.target).scaled(noun.weight)  # type: ignore[return-value]  # scaling keeps the class
+        return _polynomial(noun.target, shape).scaled(noun.weight)  # type: ignore[return-value]  # scaling keeps the class
     if isinstance(noun, Sum):
-        noun = total(_polynomial(term) for term in noun.terms)
+        noun = total(_polynomial(term, shape) for term in noun.terms)
     if not isinstance(noun, Additive):
         raise Unknown(f"no sparse expansion of {type(noun).__name__} is known")
     return noun  # type: ignore[return-value]  # the two polynomials are the only ones
+
+
+def _in_frame(target: Any, by: Any, shape: tuple[int, ...]) -> Any:
+    """f(g^-1 x) for the element g of a `Moved`: signs[i] * x[i] in the place of coordinate order[i] of f."""
+    if not isinstance(by, GroupElement):
+        return target
+    order, signs = by.parts(shape[0])
+    inverse = np.argsort(order)
+    return target.renamed(inverse.tolist(), signs[inverse].tolist())
 
 
 def _kept(

@@ -5,6 +5,9 @@ calling process, for notebooks and tests. `stepwell run` does the same in worker
 """
 
 from runs.here import run as run
+from runs.saddles import Plateau as Plateau
+from runs.saddles import Plateaus as Plateaus
+from runs.saddles import plateaus as plateaus
 from runs.statistics import FirstPassage as FirstPassage
 from runs.statistics import Interval as Interval
 from runs.statistics import PerSeed as PerSeed

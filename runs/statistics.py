@@ -71,7 +71,7 @@ class FirstPassage:
         Raises:
             ValueError: a seed occurs twice, or the passages are of a vector.
         """
-        return _by_seed(self.steps, self.points)
+        return by_seed(self.steps, self.points)
 
 
 def per_seed(table: Table, name: str, step: int | Literal["last"] | None = None, index: int | None = None) -> PerSeed:
@@ -86,12 +86,12 @@ def per_seed(table: Table, name: str, step: int | Literal["last"] | None = None,
     Raises:
         ValueError: a seed or an observation occurs twice, or nothing was observed at the step.
     """
-    column, rows = _component(table, name, index), _chosen(table, name, step)
+    column, rows = component(table, name, index), _chosen(table, name, step)
     values = np.full(len(table.points["point"]), np.nan)
     values[table.owner[rows]] = column[rows]
     if step == "last":  # the last value before a divergence is no result
         values[table.points["status"] != "finished"] = np.nan
-    return _by_seed(values, table.points)
+    return by_seed(values, table.points)
 
 
 def first_passage(
@@ -104,7 +104,7 @@ def first_passage(
     """
     if (above is None) == (below is None):
         raise ValueError(f"first_passage: got above={above}, below={below}; expected exactly one of the two")
-    column = table[name] if index is None else _component(table, name, index)
+    column = table[name] if index is None else component(table, name, index)
     reached = column >= above if above is not None else column <= below
     step = table["step"].reshape(-1, *(1,) * (column.ndim - 1))
     steps = np.full((len(table.points["point"]), *column.shape[1:]), np.inf)
@@ -191,11 +191,12 @@ def scaling_exponent(passages: FirstPassage, against: str, confidence: float = 0
     Raises:
         ValueError: if a median is not finite, or a point has no result.
     """
-    values = np.unique(passages[against])
-    samples = [np.asarray(passages.steps[passages[against] == value], np.float64) for value in values]
+    axis = np.asarray(passages[against], np.float64)  # of objects where other points of the study have no such axis
+    values = np.unique(axis)
+    samples = [np.asarray(passages.steps[axis == value], np.float64) for value in values]
     for value, sample in zip(values, samples, strict=True):
         if not np.isfinite(np.median(_numbers("scaling_exponent", sample))):
-            raise ValueError(f"scaling_exponent: half of the points with {against}={value} never passed")
+            raise ValueError(f"scaling_exponent: half of the points with {against}={value:g} never passed")
     slope = power_law(values, [np.median(sample) for sample in samples]).estimate
     draws = np.random.default_rng(0)
     slopes = []
@@ -207,7 +208,12 @@ def scaling_exponent(passages: FirstPassage, against: str, confidence: float = 0
     return Interval(slope, float(low), float(high), min(map(len, samples)), "bootstrap", confidence)
 
 
-def _component(table: Table, name: str, index: int | None) -> Float64[np.ndarray, " rows"]:
+def component(table: Table, name: str, index: int | None) -> Float64[np.ndarray, " rows"]:
+    """A column of numbers: a measurement, or one component of a measurement that is an array, by its flat index.
+
+    Raises:
+        ValueError: the measurement has no component of that index.
+    """
     column = table[name]
     if column.ndim == 1:
         return column
@@ -215,6 +221,25 @@ def _component(table: Table, name: str, index: int | None) -> Float64[np.ndarray
     if index is None or not 0 <= index < size:
         raise ValueError(f"{name} has shape {column.shape[1:]}; got index {index}, expected one of 0..{size - 1}")
     return column.reshape(-1, size)[:, index]
+
+
+def by_seed(values: np.ndarray, points: Mapping[str, np.ndarray]) -> PerSeed:
+    """One number for each point, as numbers of their seeds.
+
+    Raises:
+        ValueError: the points have no seed, or a seed occurs twice.
+    """
+    if "seed" not in points:
+        raise ValueError(f"per_seed: got the axes {', '.join(set(points) - set(RESERVED))}; expected one named seed")
+    seeds = points["seed"].tolist()
+    twice = next((seed for seed in seeds if seeds.count(seed) > 1), None)
+    if twice is not None:
+        free = [axis for axis in points if axis not in (*RESERVED, "seed") and len(set(points[axis].tolist())) > 1]
+        fix = f"fix {', '.join(free)} with table.where(...)" if free else "the study has a point twice"
+        raise ValueError(f"per_seed: seed {twice} occurs {seeds.count(twice)} times, expected once; {fix}")
+    ends = zip(seeds, values, points["status"].tolist(), strict=True)
+    notes = tuple(f"seed {s}: {end}" for s, value, end in ends if np.any(np.isnan(value)) and end != "finished")
+    return PerSeed(values, points["seed"], notes)
 
 
 def _chosen(table: Table, name: str, step: int | Literal["last"] | None) -> Int64[np.ndarray, " chosen"]:
@@ -235,20 +260,6 @@ def _chosen(table: Table, name: str, step: int | Literal["last"] | None) -> Int6
 
 def _steps(steps: Int64[np.ndarray, " rows"]) -> str:
     return f"observed steps lie in {steps.min()}..{steps.max()}" if len(steps) else "it was observed at no step"
-
-
-def _by_seed(values: np.ndarray, points: Mapping[str, np.ndarray]) -> PerSeed:
-    if "seed" not in points:
-        raise ValueError(f"per_seed: got the axes {', '.join(set(points) - set(RESERVED))}; expected one named seed")
-    seeds = points["seed"].tolist()
-    twice = next((seed for seed in seeds if seeds.count(seed) > 1), None)
-    if twice is not None:
-        free = [axis for axis in points if axis not in (*RESERVED, "seed") and len(set(points[axis].tolist())) > 1]
-        fix = f"fix {', '.join(free)} with table.where(...)" if free else "the study has a point twice"
-        raise ValueError(f"per_seed: seed {twice} occurs {seeds.count(twice)} times, expected once; {fix}")
-    ends = zip(seeds, values, points["status"].tolist(), strict=True)
-    notes = tuple(f"seed {s}: {end}" for s, value, end in ends if np.any(np.isnan(value)) and end != "finished")
-    return PerSeed(values, points["seed"], notes)
 
 
 def _numbers(where: str, values: ArrayLike) -> Float64[np.ndarray, " n"]:

@@ -8,7 +8,9 @@ import numpy as np
 
 from dsl import (
     Activation,
+    Alignment,
     Analysis,
+    CoordinateDescent,
     Descent,
     Distribution,
     Draw,
@@ -16,16 +18,24 @@ from dsl import (
     Experiment,
     Fresh,
     Gaussian,
+    Group,
+    GroupElement,
     Hypercube,
+    Kernel,
+    KernelMachine,
     Labelled,
     Loss,
     Measurement,
     Mlp,
     Model,
+    Moved,
+    Noise,
+    NoisyGd,
     Optimizer,
     Penalty,
     Problem,
     Protocol,
+    QuadraticDag,
     Rate,
     Sample,
     Scaling,
@@ -36,6 +46,7 @@ from dsl import (
     SpecError,
     SquaredLoss,
     Standard,
+    Stop,
     Tanh,
     Target,
     Task,
@@ -44,6 +55,7 @@ from dsl import (
     Training,
     TwoLayer,
     When,
+    Zonal,
     at_end,
     bits,
     reals,
@@ -83,21 +95,36 @@ def fresh(task: Any) -> Training:
     return training(task, protocol=Descent(3, draw, by=Sgd(0.1)), measure=(TestLoss(draw) @ at_end(),))
 
 
+def watched(task: Any, measurement: Any) -> Training:
+    return training(task, measure=(measurement @ at_end(),))
+
+
+def described(of: Any, measurement: Any) -> Analysis:
+    """Measurements of a noun; this process has float32, in which the analysis computes."""
+    return Analysis(of=of, measure=(measurement,), precision="float64")
+
+
 HARNESSES: dict[type, Callable[[Any, Any], Experiment]] = {
     Experiment: lambda noun, task: noun,
     Activation: lambda noun, task: training(task, model=TwoLayer(2, noun, Standard())),
     Scaling: lambda noun, task: training(task, model=TwoLayer(2, Tanh(), noun)),
+    Kernel: lambda noun, task: training(task, model=KernelMachine(noun)),
     Model: lambda noun, task: training(task, model=noun),
     Loss: lambda noun, task: training(task, loss=noun),
     Penalty: lambda noun, task: training(task, loss=SquaredLoss() + noun),
     Optimizer: lambda noun, task: descent(task, by=noun),
+    Noise: lambda noun, task: descent(task, by=NoisyGd(0.1, 1.0, noun)),
+    Group: lambda noun, task: described(Zonal(Tanh(), 2) if noun.action == "rotations" else task, Alignment(noun)),
+    GroupElement: lambda noun, task: fresh(Labelled(Moved(Gaussian(1), noun), reals(1)[0])),
     Rate: lambda noun, task: descent(task, by=Sgd(noun)),
     Draw: lambda noun, task: descent(task, draw=noun),
+    Stop: lambda noun, task: descent(task, stop=noun),
     Distribution: lambda noun, task: fresh(Labelled(noun, reals(1)[0])),
     Target: lambda noun, task: fresh(Labelled(task.x, noun)),
     Task: lambda noun, task: fresh(noun),
+    CoordinateDescent: lambda noun, task: training(task, model=QuadraticDag(2, 3, 0.5, 0.5, 0.1), protocol=noun),
     Protocol: lambda noun, task: training(task, protocol=noun),
-    Measurement: lambda noun, task: training(task, measure=(noun @ at_end(),)),
+    Measurement: lambda noun, task: described(task, noun) if "of" in noun.reads else watched(task, noun),
     When: lambda noun, task: training(task, measure=(TestLoss(Exact()) @ noun,)),
     Trained: lambda noun, task: training(noun.run.task, model=noun),
     Problem: lambda noun, task: Solving(noun, Halving(), (Seen(),)),

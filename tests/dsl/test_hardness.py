@@ -1,5 +1,7 @@
 """What `explain` says of how hard a target is, against closed forms and brute force."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,3 +62,17 @@ def test_a_tensor_that_would_not_fit_is_refused_in_words():
     found = told(Gaussian(40), total(prod(Z[i : i + 5]) for i in range(30)))
     assert not found["isoleap"].applies
     assert "a lower bound" in found["isoleap"].why
+
+
+def test_a_kernel_machine_has_as_many_features_as_examples():
+    target, n = total(prefixes(bits(12), 3)), 40
+    run = Training(
+        task=Sample(Labelled(Hypercube(12), target), n=n), model=KernelMachine(Rbf(3.0)), loss=SquaredLoss(),
+        protocol=Ridge(1e-3, Exact()), measure=(TestLoss(Exact()) @ at_end(),), seed=0)  # fmt: skip
+    found = {p.name: p for p in explain(run)}["kernel bound"]
+    # levels 1, 2, 3 have eigenvalues 1/12, 1/66, 1/220: 12 features for the first, 28 of the second
+    assert found.value == pytest.approx((3 - 1 - 28 / 66) / 3)
+    assert "40 examples" in found.why
+    assert "kernel bound" not in told(Hypercube(4), X[0])
+    whole = replace(run, task=Labelled(Hypercube(12), target))
+    assert not {p.name: p for p in explain(whole)}["kernel bound"].applies

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dsl import (
+    Biased,
     Cyclic,
     Exact,
     Fresh,
@@ -216,3 +217,42 @@ def test_keys_are_folded_by_purpose_and_step_and_other_keys_are_refused() -> Non
             root(0)
     finally:
         jax.config.update("jax_default_prng_impl", "threefry2x32")
+
+
+# ---------------------------------------------------------------- biased bits
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.75])
+def test_products_of_biased_bits_are_an_orthonormal_basis(p: float) -> None:
+    with jax.enable_x64(True):
+        x, weights = Biased(4, p).nodes()
+        products = np.stack([np.prod(x[:, [i for i in range(4) if s >> i & 1]], axis=1) for s in range(16)])
+        np.testing.assert_allclose((products * np.asarray(weights)) @ products.T, np.eye(16), atol=1e-12)
+        skewness = (1 - 2 * p) / np.sqrt(p * (1 - p))
+        np.testing.assert_allclose(weights @ x**3, np.full(4, skewness), atol=1e-12)
+        np.testing.assert_allclose(weights @ x**4, np.full(4, skewness**2 + 1), atol=1e-12)
+
+
+def test_samples_of_biased_bits_have_their_two_values_with_their_probabilities() -> None:
+    x = np.asarray(Biased(3, 0.75).sample(KEY, 20_000))
+    high, low = np.sqrt(0.25 / 0.75), -np.sqrt(0.75 / 0.25)
+    assert np.isclose(x, high).mean() == pytest.approx(0.75, abs=0.01)
+    np.testing.assert_allclose(np.unique(x.round(5)), [low, high], atol=1e-4)
+    np.testing.assert_allclose(np.cov(x.T), np.eye(3), atol=0.05)
+
+
+def test_half_biased_bits_are_the_uniform_cube() -> None:
+    for given, expected in zip(Biased(3, 0.5).nodes(), Hypercube(3).nodes(), strict=True):
+        np.testing.assert_array_equal(given, expected)
+
+
+def test_biased_bits_are_one_data_set_at_every_precision_and_take_no_target_of_bits() -> None:
+    single = np.asarray(Biased(5, 0.3).sample(KEY, 50))
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(Biased(5, 0.3).sample(KEY, 50), single, rtol=1e-6)
+    assert [Biased(20, 0.5).exact, Biased(21, 0.5).exact] == [True, False]
+    with pytest.raises(SpecError, match="takes Bits"):
+        Labelled(Biased(3, 0.5), X[0])  # type: ignore[arg-type]  # what the check is for
+    for p in (0.0, 1.0):
+        with pytest.raises(SpecError, match=r"p.*(greater|less) than"):
+            Biased(3, p)

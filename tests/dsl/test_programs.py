@@ -38,7 +38,9 @@ from dsl import (
     at_end,
     bits,
     compile,
+    dump,
     every,
+    load,
 )
 from dsl.program import references, requires, structure
 from tests.dsl.running import run
@@ -246,3 +248,10 @@ def test_faults_of_references(make: Any, text: str) -> None:
 def test_a_trained_model_is_not_initialised_by_itself() -> None:
     with pytest.raises(ValueError, match="known only when it has run"):
         Trained(FIRST).init(jax.random.key(0), TASK)
+
+
+def test_a_slot_in_a_file_is_a_fault() -> None:
+    """A slot is what `compile` leaves: an experiment with one would wait for arrays that nobody gives."""
+    data = dump(Analysis(of=Hypercube(3), measure=()))
+    with pytest.raises(SpecError, match="of: ArraySlot stands in a program for arrays from outside"):
+        load(data | {"of": {"kind": "ArraySlot"}})

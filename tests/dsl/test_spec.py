@@ -185,7 +185,7 @@ def test_all_faults_come_at_once_with_their_paths() -> None:
         "  draw: expected a Draw, got Relu() of type Relu",
         "  by: expected an Optimizer, got 'sgd'",
         "  only: expected 'all', 'hidden' or 'readout', got 'hiden'",
-        "  lr: no such field (known: by, draw, only, steps)",
+        "  lr: no such field (known: by, draw, only, steps, stop)",
     ]
 
 

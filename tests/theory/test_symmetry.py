@@ -3,6 +3,8 @@ import math
 import time
 from fractions import Fraction
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import special
@@ -10,6 +12,7 @@ from scipy import special
 from theory.boolean import cube, level_weights, walsh_transform
 from theory.leap import closure, leap
 from theory.levels import (
+    krawtchouk_functions,
     level_alignment,
     linear_method_bound,
     majority_level_weights,
@@ -120,7 +123,26 @@ def test_gram_alignment_of_a_sample_is_no_less_than_its_share() -> None:
     assert gram_alignment(np.concatenate((functions, functions))) == pytest.approx(exact)
 
 
+@pytest.mark.parametrize("group", GROUPS)
+def test_alignment_of_a_traced_table_is_that_of_numpy(group: Group) -> None:
+    coefficients = np.random.default_rng(3).normal(size=16)
+    known = (2,) if group == "signed permutations" else ()
+    with jax.enable_x64(True):
+        found = jax.jit(lambda c: alignment(c, group, known))(jnp.asarray(coefficients))
+    assert float(found) == pytest.approx(float(alignment(coefficients, group, known)), rel=1e-12)
+
+
 # ---------------------------------------------------------------- level weights
+
+
+@pytest.mark.parametrize("d", [0, 1, 6, 60])
+def test_krawtchouk_functions_are_orthonormal_and_give_exact_level_weights(d: int) -> None:
+    q = krawtchouk_functions(d)
+    law = np.array([math.comb(d, j) / 2**d for j in range(d + 1)])
+    np.testing.assert_allclose((q / law) @ q.T, np.eye(d + 1), atol=1e-12)
+    values = np.random.default_rng(d).normal(size=d + 1)
+    exact = [float(weight) for weight in symmetric_level_weights(values)]
+    np.testing.assert_allclose(np.square(q @ values), exact, atol=1e-14)
 
 
 @pytest.mark.parametrize("d", [1, 3, 4, 7])
