@@ -87,7 +87,8 @@ def _clash(gives: _Bound, takes: _Bound) -> Fault:
     return Fault(gives.path, f"{_name(gives.noun)} gives {gives.domain.__name__}, expected {takes.domain.__name__}")
 
 
-def _is_domain(argument: Any) -> TypeGuard[type[Domain]]:
+def is_domain(argument: Any) -> TypeGuard[type[Domain]]:
+    """Whether a type argument is a domain, and not a variable or `Any`."""
     return isinstance(argument, type) and issubclass(argument, Domain)
 
 
@@ -111,7 +112,7 @@ def _note(bounds: dict[Any, _Bounds], variable: Any, argument: Any, bound: _Boun
         return
     entry = bounds.setdefault(argument if isinstance(argument, TypeVar) else (argument, *bound.path), _Bounds())
     (entry.takes if variable.__contravariant__ else entry.gives).append(bound)
-    if _is_domain(argument):
+    if is_domain(argument):
         fixed = _Bound(bound.path, bound.noun, argument)
         (entry.gives if variable.__contravariant__ else entry.takes).append(fixed)
 
@@ -150,15 +151,15 @@ def inner(noun: Any) -> Any:
 def domains(noun: Any, interface: Any) -> tuple[type | None, ...]:
     """The type arguments with which a noun implements a generic interface; None where it leaves one open."""
     noun = inner(noun)
-    arguments = _arguments(type(noun), interface)
+    arguments = type_arguments(type(noun), interface)
     if not any(isinstance(a, TypeVar) for a in arguments):
-        return tuple(a if _is_domain(a) else None for a in arguments)
+        return tuple(a if is_domain(a) else None for a in arguments)
     bounds = _collect(noun, type(noun).__spec_hints__ or {})
     return tuple(_resolved(a, bounds, v) for a, v in zip(arguments, interface.__parameters__, strict=True))
 
 
 def _resolved(argument: Any, bounds: dict[Any, _Bounds], variable: Any) -> type | None:
-    if _is_domain(argument):
+    if is_domain(argument):
         return argument
     entry = bounds.get(argument, _Bounds())
     found = [
@@ -172,7 +173,7 @@ def _resolved(argument: Any, bounds: dict[Any, _Bounds], variable: Any) -> type 
     return narrowest if variable.__contravariant__ else widest
 
 
-def _arguments(kind: type, interface: Any) -> tuple[Any, ...]:
+def type_arguments(kind: type, interface: Any) -> tuple[Any, ...]:
     """The arguments of `interface` in the bases of a class, with type variables substituted on the way up."""
     for base in getattr(kind, "__orig_bases__", ()):
         origin = get_origin(base) or base
@@ -180,8 +181,8 @@ def _arguments(kind: type, interface: Any) -> tuple[Any, ...]:
             return get_args(base) or interface.__parameters__
         if isinstance(origin, type) and issubclass(origin, interface):
             above: dict[Any, Any] = dict(zip(getattr(origin, "__parameters__", ()), get_args(base), strict=False))
-            return tuple(above.get(a, a) if isinstance(a, TypeVar) else a for a in _arguments(origin, interface))
+            return tuple(above.get(a, a) if isinstance(a, TypeVar) else a for a in type_arguments(origin, interface))
     for base in kind.__bases__:
         if issubclass(base, interface):
-            return _arguments(base, interface)
+            return type_arguments(base, interface)
     return tuple(None for _ in interface.__parameters__)

@@ -10,7 +10,7 @@ import numpy as np
 from dsl.faults import Fault, nearest
 from dsl.identity import Composed, digest, walk
 from dsl.measurements import Measurement, Observed
-from dsl.spec import children
+from dsl.spec import children, kind
 
 Precision = Literal["float32", "float64"]
 
@@ -40,10 +40,21 @@ class Experiment(Composed, abstract=True):
         return {}
 
     def check(self) -> Iterable[Fault]:
-        """Measurements that are taken twice, and knobs that are lost in the precision."""
+        """Measurements that are taken twice, knobs that are lost in the precision, and nouns that nobody writes."""
         fields: Any = self
+        yield from _slots(self)
         yield from _repeated(fields.measure)
         yield from _underflows(self, fields.precision)
+
+
+def _slots(experiment: Experiment) -> Iterable[Fault]:
+    from dsl.references import Slot  # references are written in terms of this module
+
+    for path, noun in walk(experiment):
+        if isinstance(noun, Slot):
+            yield Fault(
+                path, f"{kind(noun)} stands in a program for arrays from outside; write what they are read from"
+            )
 
 
 def _repeated(measure: tuple[Any, ...]) -> Iterable[Fault]:

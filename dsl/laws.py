@@ -3,12 +3,13 @@
 import abc
 import functools
 import itertools
-from typing import Any, Generic
+from typing import Annotated, Any, Generic
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
+from pydantic import Field
 
 from dsl.domains import Bits, Reals, X_co
 from dsl.fields import Count
@@ -69,6 +70,40 @@ class Hypercube(Distribution[Bits]):
         """All 2^d points, each with weight 2^-d."""
         points = jnp.asarray(boolean.cube(self.d), float)
         return points, jnp.full(len(points), 1.0 / len(points))
+
+
+class Biased(Distribution[Reals]):
+    """Independent biased bits, standardised: x_i = (Ber(p) - p) / sqrt(p (1 - p)); exact up to d = 20.
+
+    Products of distinct coordinates are orthonormal, as on the uniform cube, which is p = 1/2.
+    """
+
+    d: Count
+    p: Annotated[float, Field(gt=0, lt=1)]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(d,)."""
+        return (self.d,)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the 2^d points are few enough to list: d <= 20."""
+        return self.d <= 20
+
+    def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "n d"]:
+        """Independent points, shape (n, d)."""
+        # float32 draws at every precision: one seed gives one data set
+        return self._values(jax.random.bernoulli(key, jnp.asarray(self.p, jnp.float32), (n, self.d)))
+
+    def nodes(self) -> Nodes:
+        """All 2^d points; one with k ones has weight p^k (1 - p)^(d - k)."""
+        ones = boolean.cube(self.d) > 0
+        return self._values(ones), jnp.prod(jnp.where(ones, self.p, 1.0 - self.p), axis=1)
+
+    def _values(self, ones: Bool[Array, "n d"]) -> Float[Array, "n d"]:
+        odds = jnp.asarray(self.p / (1.0 - self.p), float)
+        return jnp.where(ones, 1.0 / jnp.sqrt(odds), -jnp.sqrt(odds))
 
 
 class Gaussian(Distribution[Reals]):

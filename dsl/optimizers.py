@@ -1,12 +1,14 @@
 """Optimizers: how a gradient moves the weights, as Optax transformations."""
 
 import abc
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from pydantic import Field
 
+from dsl.noise import Noise
 from dsl.rates import Rate
 from dsl.spec import Spec
 from theory.spherical import spherical_step
@@ -74,3 +76,26 @@ class SphericalSgd(Optimizer):
             return jax.tree.map(step, updates, params), state + 1
 
         return optax.GradientTransformation(lambda params: jnp.zeros((), jnp.int32), update)
+
+
+class NoisyGd(Optimizer):
+    """w <- w - lr * clip(gradient) + lr * noise: noisy gradient descent of 2208.03113 (from memory, unverified).
+
+    The gradient over all moving weights is clipped to the Euclidean norm `radius`. With `Isotropic(sigma)` a step adds
+    N(0, lr^2 sigma^2 I), the paper's noise of variance eta^2 tau^2 if tau is sigma; that factor eta^2 is unverified.
+    """
+
+    lr: float | Rate
+    radius: Annotated[float, Field(gt=0)]
+    noise: Noise
+
+    def transformation(self, steps: int) -> optax.GradientTransformation:
+        """The step lr * (noise - gradient * min(1, radius / |gradient|)), the noise from the `key` of the step."""
+        rate, clip = _schedule(self.lr, steps), optax.clip_by_global_norm(self.radius)
+
+        def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+            lr: Any = rate(extra["step"]) if callable(rate) else rate
+            clipped, noise = clip.update(updates, state)[0], self.noise.draw(extra["key"], updates)
+            return jax.tree.map(lambda g, z: lr * (z - g), clipped, noise), state
+
+        return optax.GradientTransformationExtraArgs(clip.init, update)

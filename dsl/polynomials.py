@@ -9,7 +9,7 @@ import functools
 import itertools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -69,6 +69,13 @@ class FourierPolynomial(Additive[Bits]):
         """chi_S chi_T is the character of the symmetric difference of S and T."""
         pairs = [(s, t) for s in self.terms for t in _on_bits(other).terms]
         return _in_one_form(Character(tuple(sorted({*s.on} ^ {*t.on})), s.weight * t.weight) for s, t in pairs)
+
+    def renamed(self, place: Sequence[int], signs: Sequence[int]) -> Additive[Any]:
+        """The polynomial with signs[i] * x[place[i]] for x_i; no two coordinates have one place."""
+        return _in_one_form(
+            Character(tuple(sorted(place[i] for i in t.on)), t.weight * math.prod(signs[i] for i in t.on))
+            for t in self.terms
+        )
 
 
 def _fourier(terms: Iterable[Character]) -> FourierPolynomial:
@@ -149,6 +156,15 @@ class Polynomial(Additive[Reals]):
         if not isinstance(other, Polynomial):
             return other.times(self)
         return _polynomial(term for s in self.terms for t in other.terms for term in _multiplied(s, t))
+
+    def renamed(self, place: Sequence[int], signs: Sequence[int]) -> Additive[Any]:
+        """The polynomial with signs[i] * z[place[i]] for z_i; no two coordinates have one place."""
+        found = []
+        for t in self.terms:
+            degrees = dict(zip(t.on, t.degrees, strict=True))
+            sign = math.prod(signs[i] ** k for i, k in degrees.items())  # he_k has the parity of k
+            found.append(_monomial({place[i]: k for i, k in degrees.items()}, sign * t.weight, t.hermite))
+        return _polynomial(found)
 
     def hermite_terms(self) -> dict[tuple[tuple[int, int], ...], float]:
         """The Hermite coefficients: {((coordinate, degree), ...): weight}, the constant under ()."""

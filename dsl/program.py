@@ -92,6 +92,11 @@ class Program(abc.ABC):
     def observe(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, due: tuple[str, ...]) -> dict[str, Any]:
         """The values of the measurements that are due."""
 
+    @property
+    def averages(self) -> bool:
+        """Whether a step averages over a batch that many devices may share: see `dsl.shards`."""
+        return False
+
     def finished(self, state: Any) -> Bool[Array, ""] | bool:
         """Whether no step is left: the last one is made, or a rule has ended the run before."""
         return state.get("done", False) | (state["step"] >= self.last)

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -18,7 +18,9 @@ from dsl.keys import Streams
 from dsl.measurements import objective
 from dsl.modules import moving
 from dsl.optimizers import Optimizer
+from dsl.shards import averaged, part
 from dsl.spec import Spec
+from dsl.stop import Stop, after_step, reached, unwatched, watched
 
 Part = Literal["all", "hidden", "readout"]
 
@@ -37,12 +39,21 @@ def initial_model(experiment: Any, streams: Streams) -> Any:
 
 
 class Protocol(Spec, abstract=True):
-    """A training procedure; experiments arrive with their random nouns realised."""
+    """A training procedure; experiments arrive with their random nouns realised.
+
+    `averages` is True where a step averages over a batch that many devices may share (`dsl.shards`).
+    """
+
+    averages: ClassVar[bool] = False
 
     @property
     @abc.abstractmethod
     def last(self) -> int:
         """The number of steps."""
+
+    def steps_on(self, model: Any) -> int:
+        """The number of steps on a model: `last`, unless the protocol counts by the model's parts."""
+        return self.last
 
     @abc.abstractmethod
     def init(self, experiment: Any, streams: Streams) -> TrainingState:
@@ -60,6 +71,10 @@ class Protocol(Spec, abstract=True):
         """Why a task cannot be trained on like this."""
         return ()
 
+    def unfit_model(self, model: Any) -> Iterable[Fault]:
+        """Why a model cannot be trained like this."""
+        return ()
+
 
 class Descent(Protocol):
     """`steps` of an optimizer on gradients of the objective, over all weights or those of one part of the model.
@@ -67,10 +82,12 @@ class Descent(Protocol):
     A model's `hidden` part is all but its `readout`, the last linear map.
     """
 
+    averages: ClassVar[bool] = True
     steps: Count
     draw: Draw
     by: Optimizer
     only: Part = "all"
+    stop: Stop | None = None
 
     @property
     def last(self) -> int:
@@ -80,20 +97,26 @@ class Descent(Protocol):
     def init(self, experiment: Any, streams: Streams) -> TrainingState:
         """The initial model, and the optimizer's state for the weights that move."""
         model = initial_model(experiment, streams)
-        return TrainingState(jnp.zeros((), jnp.int32), model, self._transformation().init(moving(model, self.only)[0]))
+        memory = self._transformation().init(moving(model, self.only)[0])
+        return TrainingState(jnp.zeros((), jnp.int32), model, watched(self.stop, memory))
 
     def step(self, experiment: Any, state: TrainingState, streams: Streams) -> TrainingState:
         """One update from the gradient of the objective on one batch, times the model's time scale."""
-        batch = self.draw.batch(experiment.task, streams.data, state.step)
+        batch = part(self.draw.batch(experiment.task, streams.data, state.step))
         weights, rest = moving(state.model, self.only)
-        gradient = jax.grad(lambda w: objective(experiment, eqx.combine(w, rest), batch))(weights)
+        gradient = averaged(jax.grad(lambda w: objective(experiment, eqx.combine(w, rest), batch))(weights))
         scale = experiment.model.time_scale  # an array where it comes from a knob
         if not isinstance(scale, float) or scale != 1.0:
             gradient = jax.tree.map(lambda g: scale * g, gradient)
         extra = {"key": keys.fold(streams.noise, state.step), "step": state.step}
-        updates, memory = self._transformation().update(gradient, state.memory, weights, **extra)
+        before = unwatched(self.stop, state.memory)
+        updates, memory = self._transformation().update(gradient, before, weights, **extra)
         model = eqx.combine(optax.apply_updates(weights, updates), rest)
-        return TrainingState(state.step + 1, model, memory)
+        return TrainingState(state.step + 1, model, after_step(self.stop, memory, experiment, state.model, batch))
+
+    def finished(self, experiment: Any, state: TrainingState) -> Any:
+        """Whether the rule `stop` ends the run here."""
+        return reached(self.stop, state.memory)
 
     def unfit(self, task: Any) -> Iterable[Fault]:
         """A draw that does not fit the task."""

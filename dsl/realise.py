@@ -20,7 +20,9 @@ N = TypeVar("N", bound=Spec)
 
 
 class Random(Spec, abstract=True):
-    """Interface of nouns that hold something to be drawn."""
+    """Interface of nouns that hold something to be drawn; `once_per_run` where they draw something themselves."""
+
+    once_per_run: ClassVar[bool] = True
 
     @abc.abstractmethod
     def realise(self, streams: Streams) -> Any:
@@ -66,7 +68,7 @@ else:
 
         def check(self) -> Iterable[Fault]:
             """Something inside is drawn once per run: else the seed would say what it does not do."""
-            if not any(isinstance(noun, Random) or hasattr(noun, "seeded") for _, noun in walk(self.noun)):
+            if not any(getattr(noun, "once_per_run", hasattr(noun, "seeded")) for _, noun in walk(self.noun)):
                 yield Fault(("noun",), f"nothing in {type(self.noun).__name__} is drawn once per run: use Sample")
 
         def realise(self, streams: Streams) -> Any:

@@ -41,14 +41,15 @@ class Training(Experiment, Generic[X, Y]):
         """Adds: draws that do not fit the task, schedules beyond the last step, measurements that cannot be taken."""
         yield from super().check()
         yield from (fault.under("protocol") for fault in self.protocol.unfit(self.task))
+        yield from (fault.under("protocol") for fault in self.protocol.unfit_model(self.model))
         yield from (fault.under("model") for fault in self.model.unfit(self.task))
         yield from schedule_faults(self.measure, self.last)
         yield from measurement_faults(self)
 
     @property
     def last(self) -> int:
-        """The protocol's number of steps."""
-        return self.protocol.last
+        """The protocol's number of steps on the model."""
+        return self.protocol.steps_on(self.model)
 
     def observed(self) -> dict[str, Observed]:
         """Measurements and their steps by name."""
@@ -64,6 +65,11 @@ class Training(Experiment, Generic[X, Y]):
 @dataclass(frozen=True)
 class TrainingProgram(Program):
     """Steps of the protocol; the state holds the step, the weights and the protocol's memory."""
+
+    @property
+    def averages(self) -> bool:
+        """Whether the protocol does."""
+        return self.experiment.protocol.averages
 
     def prepared(self, experiment: Any) -> dict[str, Any]:
         """The draws of the protocol that compute their examples once."""

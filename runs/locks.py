@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from runs.options import RunError
+from runs.processes import born
 
 BEAT_SECONDS = 5.0
 DEAD_SECONDS = 60.0
+LARGEST_PID = 2**31
 
 
 class Locks:
@@ -62,7 +64,7 @@ class Locks:
             self.free(path.stem)
 
     def _made(self, path: Path) -> bool:
-        about = {"owner": self._owner, "host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}
+        about = {"owner": self._owner, "host": socket.gethostname(), "pid": os.getpid(), "born": born(os.getpid())}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with path.open("x") as file:
@@ -75,7 +77,7 @@ class Locks:
 
     def _dead(self, path: Path) -> bool:
         about = _read(path)
-        if about.get("host") == socket.gethostname() and _born(about["pid"]) != about["born"]:
+        if about.get("host") == socket.gethostname() and born(about["pid"]) != about["born"]:
             return True
         state = about.get("owner"), _touched(path)
         before, since = self._seen.setdefault(path, (state, time.monotonic()))
@@ -121,8 +123,8 @@ def _read(path: Path) -> dict[str, Any]:
         about = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    known = isinstance(about, dict) and isinstance(about.get("pid"), int) and "born" in about
-    return about if known else {}
+    known = isinstance(about, dict) and "born" in about and isinstance(about.get("pid"), int)
+    return about if known and 0 < about["pid"] < LARGEST_PID else {}
 
 
 def _touched(path: Path) -> int:
@@ -130,18 +132,3 @@ def _touched(path: Path) -> int:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
-
-
-def _born(pid: int) -> str | None:
-    """When a process of this host began, which tells it from a later one of the same number; None if it is gone."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:  # it lives, and is another user's
-        pass
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:  # no such file system: the number must do
-        return "alive"
-    return None if fields[0] == "Z" else fields[19]

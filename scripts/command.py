@@ -11,7 +11,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -77,6 +77,8 @@ class _OnDevices(_OnRecords):
     """Take such records as they are."""
     checkpoint: Annotated[float, arg(metavar="SECONDS")] = 60.0
     """Between two checkpoints of what is not finished."""
+    data_shards: Annotated[int, arg(metavar="K")] = 1
+    """Devices that share the batch of each point and average their gradients; this changes the last bits."""
 
     def options(self) -> "RunOptions":
         """How the study is run, devices included."""
@@ -88,7 +90,18 @@ class _OnDevices(_OnRecords):
             raise RunError("--rerun and --accept: expected one of the two; records are run again, or taken as they are")
         if not self.checkpoint > 0:
             raise RunError(f"--checkpoint {self.checkpoint}: expected seconds, more than 0")
-        return RunOptions(self.records, self.mapper, self.devices, self.rerun, self.accept, self.data, self.checkpoint)
+        if self.data_shards < 1:
+            raise RunError(f"--data-shards {self.data_shards}: expected at least 1")
+        return RunOptions(
+            self.records,
+            self.mapper,
+            self.devices,
+            self.rerun,
+            self.accept,
+            self.data,
+            self.checkpoint,
+            self.data_shards,
+        )
 
 
 @dataclass(frozen=True)
@@ -128,9 +141,85 @@ class Plan(_OnDevices):
 class Run(_OnDevices):
     """Run a study, or carry on with it, then grade its claims and write its report."""
 
+    hosts: Annotated[str | None, arg(metavar="{N,auto}")] = None
+    """Compute with N processes, each of which is started with this command; auto where Slurm, TPU or GKE tells JAX."""
+    rank: Annotated[int | None, arg(metavar="R")] = None
+    """The number of this process, from 0; process 0 writes the records."""
+    coordinator: Annotated[str | None, arg(metavar="HOST:PORT")] = None
+    """The address at which process 0 waits for the others."""
+    sha256: Annotated[str | None, arg(metavar="HEX")] = None
+    """Refuse a file that has another hash, which was changed since it was submitted."""
+
+    def opened(self) -> "Opened":
+        """The study, in the file that was meant."""
+        from runs.sources import open_source
+
+        return open_source(self.source, self.scale, self.overrides, self.sha256)
+
+    def options(self) -> "RunOptions":
+        """How the study is run, other processes included."""
+        from runs.options import Hosts, RunError
+
+        if self.hosts is None:
+            if (self.rank, self.coordinator) != (None, None):
+                raise RunError("--rank and --coordinator need --hosts N")
+            return super().options()
+        if self.mapper == "pmap":
+            raise RunError("--hosts needs --mapper shard_map: pmap maps over the devices of one process")
+        return replace(super().options(), hosts=Hosts.of(self.hosts, self.rank, self.coordinator))
+
     def __call__(self) -> int:
         """Carry it out; the exit status."""
         return _verbs().run(self.opened(), self.options())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submit(_OnDevices):
+    """Run a study in jobs that share its points, on Slurm or on the GPUs of this machine."""
+
+    cluster: Literal["slurm", "local"] | None = None
+    """Where the jobs run; Slurm where there is one if not given, else this machine."""
+    jobs: Annotated[int, arg(metavar="N")] = 1
+    """How many jobs."""
+    gpus_per_job: Annotated[int, arg(metavar="N")] = 0
+    """GPUs that each job has for itself; it sees no other."""
+    time: Annotated[int, arg(metavar="MINUTES")] = 24 * 60
+    """The time limit of a job, which then is queued again and goes on."""
+    partition: str | None = None
+    """The partition of Slurm."""
+    slurm: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="KEY=VALUE")] = ()
+    """Another option of sbatch, such as mem=16G, account=theory or exclusive."""
+
+    def __call__(self) -> int:
+        """Carry it out; the exit status."""
+        from runs.submit import Request
+
+        others = {key: value if equals else True for key, equals, value in (text.partition("=") for text in self.slurm)}
+        request = Request(self.jobs, self.gpus_per_job, self.time, self.partition, others)
+        return _verbs().submit(self.opened(), self.options(), self.cluster, request)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tune(_OnRecords):
+    """Measure how many points each program should carry together on this machine, before a study is run."""
+
+    devices: Annotated[int | None, arg(metavar="N")] = None
+    """The number of host devices; one for each core if not given."""
+    widest: Annotated[int | None, arg(metavar="LANES")] = None
+    """The most that is tried; if not given, as many as there are points, at most 32 on a CPU and 1024 elsewhere."""
+    write: bool = False
+    """Keep the choice in lanes.json of the records, which runs there follow from then on."""
+    json: bool = False
+    """Print JSON."""
+
+    def __call__(self) -> int:
+        """Carry it out; the exit status."""
+        from runs.options import RunError, RunOptions
+
+        if any(number is not None and number < 1 for number in (self.devices, self.widest)):
+            raise RunError("tune: expected at least 1 device and at least 1 lane")
+        options = RunOptions(self.records, devices=self.devices, data=self.data, widest=self.widest)
+        return _verbs().tune(self.opened(), options, self.write, self.json)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +314,7 @@ class Sql:
         return sql(self.query, self.records, self.csv, self.json)
 
 
-Verb = List | Explain | Plan | Run | Report | Show | Validate | Diff | Schema | Sql
+Verb = List | Explain | Plan | Run | Submit | Tune | Report | Show | Validate | Diff | Schema | Sql
 
 
 def main() -> None:

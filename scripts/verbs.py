@@ -5,14 +5,23 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-from dsl import Point, dump
+from dsl import Point, Spec, dump
+from dsl.difference import differences
 from dsl.explain import Prediction
 from dsl.explain import explain as predictions
+from dsl.faults import nearest
+from dsl.schema import schema as schema_of
+from dsl.spec import KINDS
 from runs.claims import Verdict, claims_table, grade_all
+from runs.named import Named, is_record, named
 from runs.options import RunOptions
 from runs.records import Records, RecordsError, table
 from runs.sources import Opened, SourceError, open_source
+from scripts.tables import aligned
 
 
 def explain(opened: Opened) -> int:
@@ -39,6 +48,8 @@ def run(opened: Opened, options: RunOptions) -> int:
     from runs.launch import run_study
 
     outcome = run_study(opened, options)
+    if outcome.report is None:  # the process that this one followed says everything
+        return 1 if outcome.failed or outcome.conflicts else 0
     _print_claims(outcome.verdicts)
     if outcome.conflicts:
         print(outcome.conflicts, file=sys.stderr)
@@ -46,6 +57,43 @@ def run(opened: Opened, options: RunOptions) -> int:
         print(f"{outcome.failed} of {len(opened.study.points)} points failed", file=sys.stderr)
     print(f"report: {outcome.report}")
     return 1 if outcome.failed or outcome.conflicts else 0
+
+
+def submit(opened: Opened, options: RunOptions, cluster: Any, request: Any) -> int:
+    """Hand over jobs, and print how they are followed and how the study goes on after them."""
+    from runs.submit import submit as submitted
+
+    jobs = submitted(opened, options, cluster, request)
+    for job in jobs:
+        print(f"job {job.job_id}: {job.paths.stderr}")
+    print("each line names a job and the file that its progress goes to; when a job ends early, submit again: the")
+    print("study goes on from what is done, and nothing is done twice")
+    return 0
+
+
+def tune(opened: Opened, options: RunOptions, write: bool, as_json: bool) -> int:
+    """Print what each number of lanes costs each program, and keep the best if that is asked for."""
+    from runs.choices import FILE, keep
+    from runs.launch import tune_study
+
+    found = tune_study(opened, options)
+    print(json.dumps([asdict(tuned) for tuned in found], indent=1) if as_json else "\n".join(_tuned(found)))
+    if write:
+        keep(options.records, found)
+        print(f"kept in {options.records / FILE}; runs there follow it", file=sys.stderr)
+    return 0
+
+
+def _tuned(found: Sequence[Any]) -> Iterator[str]:
+    """A table of microseconds for each step and point; the choice is starred."""
+    widths = sorted({width for tuned in found for width in map(int, tuned.microseconds)})
+    yield f"us per step and point by lanes, {found[0].device} ({found[0].backend}); * the choice, ' the rule"
+    rows = [["program", *map(str, widths)]]
+    for tuned in found:
+        marks = {tuned.lanes: "*", tuned.rule: "'"} | ({tuned.lanes: "*'"} if tuned.lanes == tuned.rule else {})
+        cells = [(tuned.microseconds.get(str(width)), marks.get(width, "")) for width in widths]
+        rows.append([tuned.what, *("" if us is None else f"{us:.3g}{mark}" for us, mark in cells)])
+    yield from aligned(rows)
 
 
 def report(opened: Opened, options: RunOptions) -> int:
@@ -78,6 +126,31 @@ def validate(files: Sequence[str]) -> int:
     if not files:
         raise SourceError("validate: name at least one file that ends in .py or .json")
     return max([_validated(file) for file in files])
+
+
+def diff(a: str, b: str | None, scale: str | None, overrides: tuple[str, ...], records: Path) -> int:
+    """Print in what two experiments differ; 1 if they do."""
+    asked = {"A": (a, ()), "B": (a if b is None else b, overrides)}
+    found: dict[str, Named] = {}
+    for side in sorted(asked, key=lambda side: is_record(asked[side][0])):
+        found[side] = named(asked[side][0], scale, asked[side][1], records)
+    differing = differences(found["A"].experiment, found["B"].experiment)
+    if not differing:
+        print(f"equal: {found['A'].experiment.digest}")
+        return 0
+    for side in asked:
+        print(f"{side}: {found[side].name}, {found[side].experiment.digest[:12]}")
+    print("\n".join(aligned([("", "A", "B"), *((d.where, d.left, d.right) for d in differing)])))
+    return 1
+
+
+def schema(kind: str) -> int:
+    """Print the schema of the files of one noun or interface."""
+    known = {noun.__name__: noun for cls in KINDS.values() for noun in cls.__mro__ if issubclass(noun, Spec)} | KINDS
+    if kind not in known:
+        raise SourceError(f"schema: no noun or interface is called {kind!r}{nearest(kind, known)}")
+    print(json.dumps(schema_of(known[kind]), indent=2, ensure_ascii=False))
+    return 0
 
 
 def _validated(file: str) -> int:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import SupportsFloat, TypeAlias
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float64
 
 Number: TypeAlias = Fraction | SupportsFloat
 Weights: TypeAlias = Sequence[Number] | Float[np.ndarray, "levels"] | Float[Array, "levels"]
@@ -190,6 +190,28 @@ def symmetric_level_weights(values: Weights) -> list[Fraction]:
         weights.append(math.comb(d, k) * coefficient**2)
         row = _next_krawtchouk(row)
     return weights
+
+
+def krawtchouk_functions(d: int) -> Float64[np.ndarray, "levels values"]:
+    """The matrix Q with W_k = (Q values)_k^2, for functions of the number of coordinates that are -1.
+
+    Its rows are orthonormal under the law of that number, so that a float64 product is accurate in any dimension.
+
+    Args:
+        d: the dimension, at least 0.
+
+    Returns:
+        Q[k, j] = sqrt(C(d, k)) K_j(k) / 2^d, with K as in `symmetric_level_weights`, shape (d + 1, d + 1).
+
+    Source: standard.
+    """
+    rows, row, points = [], [math.comb(d, j) for j in range(d + 1)], 4**d
+    for k in range(d + 1):
+        count = math.comb(d, k)
+        # a ratio of integers is rounded once, however large they are
+        rows.append([math.copysign(math.sqrt(count * value**2 / points), value) for value in row])
+        row = _next_krawtchouk(row)
+    return np.array(rows)
 
 
 def _next_krawtchouk(row: list[int]) -> list[int]:

@@ -14,7 +14,9 @@ from fractions import Fraction
 from typing import Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Int
+
+from theory.arrays import AnyArray, Scalar, library_of
 
 Group: TypeAlias = Literal["sign flips", "permutations", "signed permutations"]
 """Of the coordinates: x_i -> +-x_i, their reorderings, or both."""
@@ -25,7 +27,7 @@ _MAX_ROWS = 1024
 _MAX_ORBIT = 2**22
 
 
-def alignment(coefficients: Float[np.ndarray, "points"], group: Group, known: Collection[int] = ()) -> float:
+def alignment(coefficients: Float[AnyArray, "points"], group: Group, known: Collection[int] = ()) -> Scalar:
     """C(f, G) of a function on the cube, from all its Fourier coefficients.
 
     Sign flips: max_S f^(S)^2. Signed permutations: max over sets A of known coordinates and m of W_{A,m} / C(n, m),
@@ -33,12 +35,13 @@ def alignment(coefficients: Float[np.ndarray, "points"], group: Group, known: Co
     mix characters: see `_permutation_alignment`.
 
     Args:
-        coefficients: f^(S) at index S (see `theory.boolean`), shape (2^d,).
+        coefficients: f^(S) at index S (see `theory.boolean`), shape (2^d,); NumPy (then taken as float64) or JAX, whose
+            permutations alone need float64: components are differences.
         group: the group; its permutations leave the known coordinates in place, its sign flips act on all.
         known: distinct coordinates in 0..d-1.
 
     Returns:
-        The alignment, at most E f^2.
+        The alignment, at most E f^2: a number, or a JAX scalar.
 
     Raises:
         ValueError: if the length is not a power of two, d is above 20 (16 for permutations alone, where
@@ -48,7 +51,9 @@ def alignment(coefficients: Float[np.ndarray, "points"], group: Group, known: Co
     """
     d = _dimension(coefficients.size, _MAX_PERMUTED if group == "permutations" else _MAX_DENSE)
     fixed = _coordinates(known, d)
-    table = _split(coefficients.astype(np.float64), list(range(d)) if group == "sign flips" else fixed)
+    if group == "sign flips":
+        return library_of(coefficients).max(library_of(coefficients).square(coefficients.astype(float)))
+    table = _split(coefficients.astype(float), fixed)
     return _permutation_alignment(table) if group == "permutations" else _signed_alignment(table)
 
 
@@ -122,15 +127,48 @@ def csq_bound(alignment: Fraction | float | int, success: Fraction | float | int
     return Fraction(success) / Fraction(alignment)
 
 
-def _signed_alignment(table: Float64[np.ndarray, "subsets points"]) -> float:
+def noisy_descent_bound(
+    alignment: float, epsilon: float, *, steps: int, lr: float, radius: float, noise: float
+) -> float:
+    """A bound on P(E (f - y)^2 <= |f|^2 - epsilon) after steps of noisy gradient descent that treats f and f o g alike.
+
+    lr radius sqrt(steps) / (2 noise) sqrt(C) + C / epsilon. The first term is the total variation between training on f
+    and on 0, by Pinsker's inequality; the second is the chance that what was trained on 0 knows f.
+
+    Args:
+        alignment: C(f, G), for a group under which start and noise have one law.
+        epsilon: how much must have been learned, positive.
+        steps: the number of steps.
+        lr: the factor on the gradient of E (f - y)^2 / 2.
+        radius: a bound on the root mean square, over x, of the Euclidean norm of the network's gradient in its weights.
+        noise: the standard deviation of what is added to each weight in a step, positive.
+
+    Returns:
+        The bound, which says something where it is below 1.
+
+    Source: arXiv 2208.03113, with a noise of variance lr^2 tau^2 (from memory, unverified); derived here for `noise`.
+    """
+    return lr * radius * math.sqrt(steps * alignment) / (2 * noise) + alignment / epsilon
+
+
+def _signed_alignment(table: Float[AnyArray, "subsets points"]) -> Scalar:
     """Max over rows A and levels m of the weight there, divided by the number of characters at level m."""
-    subsets, n = len(table), table.shape[1].bit_length() - 1
-    cells = np.arange(subsets)[:, None] * (n + 1) + _levels(n)
-    weights = np.bincount(cells.ravel(), np.square(table).ravel(), minlength=subsets * (n + 1))
-    return float(np.max(weights.reshape(subsets, n + 1) / [math.comb(n, m) for m in range(n + 1)]))
+    n = table.shape[1].bit_length() - 1
+    weights = _row_levels(table) / np.array([math.comb(n, m) for m in range(n + 1)], table.dtype)
+    return library_of(table).max(weights)
 
 
-def _permutation_alignment(table: Float64[np.ndarray, "subsets points"]) -> float:
+def _row_levels(table: Float[AnyArray, "subsets points"]) -> Float[AnyArray, "subsets levels"]:
+    """The weight of each level in each row, by the folding of `theory.boolean.level_weights`."""
+    xp = library_of(table)
+    weights = xp.square(table)[:, :, None]
+    while weights.shape[1] > 1:
+        low, high = xp.split(weights, 2, axis=1)
+        weights = xp.pad(low, ((0, 0), (0, 0), (0, 1))) + xp.pad(high, ((0, 0), (0, 0), (1, 0)))
+    return weights[:, 0]
+
+
+def _permutation_alignment(table: Float[AnyArray, "subsets points"]) -> Scalar:
     """C(f, S_n): the top eigenvalue of a small Gram matrix for each shape (n - j, j).
 
     The functions on level k are the sum of one irreducible space for each j <= min(k, n - k), of dimension
@@ -146,17 +184,18 @@ def _permutation_alignment(table: Float64[np.ndarray, "subsets points"]) -> floa
     n = table.shape[1].bit_length() - 1
     if len(table) * (n + 1) > _MAX_ROWS:
         raise ValueError(f"alignment: {len(table)} subsets of known coordinates are too many for permutations alone")
+    xp = library_of(table)
     dimensions = np.diff([0, *(math.comb(n, j) for j in range(n // 2 + 1))])
-    tops = [np.linalg.eigvalsh(gram)[-1] for gram in _component_grams(table)]
-    return float(np.max(tops / dimensions))
+    tops = [xp.linalg.eigvalsh(gram)[-1] for gram in _component_grams(table)]
+    return xp.max(xp.stack(tops) / dimensions)
 
 
-def _component_grams(table: Float64[np.ndarray, "subsets points"]) -> list[Float64[np.ndarray, "rows rows"]]:
+def _component_grams(table: Float[AnyArray, "subsets points"]) -> list[Float[AnyArray, "rows rows"]]:
     """For each shape (n - j, j), the Gram matrix of the components of f on the rows (A, k)."""
     n = table.shape[1].bit_length() - 1
     lowered = _lowered_grams(table)
     norms = [_raised_norms(n, j) for j in range(n // 2 + 1)]
-    grams: list[np.ndarray] = []
+    grams: list[AnyArray] = []
     for j, norm in enumerate(norms):
         others = (_scaled(gram, norms[i] / norms[i][j]) for i, gram in enumerate(grams))
         inverse = np.divide(1, norm, where=norm > 0, out=np.zeros_like(norm))
@@ -164,47 +203,49 @@ def _component_grams(table: Float64[np.ndarray, "subsets points"]) -> list[Float
     return grams
 
 
-def _lowered_grams(table: Float64[np.ndarray, "subsets points"]) -> list[Float64[np.ndarray, "rows rows"]]:
+def _lowered_grams(table: Float[AnyArray, "subsets points"]) -> list[Float[AnyArray, "rows rows"]]:
     """For each level j, the Gram matrix of D^(k-j) f on the rows (A, k); rows with k < j are 0."""
-    n = table.shape[1].bit_length() - 1
-    lowered = np.zeros((len(table), n + 1, table.shape[1]))
+    xp, n = library_of(table), table.shape[1].bit_length() - 1
+    lowered = xp.zeros((len(table), n + 1, table.shape[1]), table.dtype)
     grams = []
     for j in range(n, -1, -1):
-        lowered = _lower(lowered, n)
-        lowered[:, j] = np.where(_levels(n) == j, table, 0)
+        entering = (np.arange(n + 1) == j)[:, None] & (_levels(n) == j)
+        lowered = xp.where(entering, table[:, None, :], _lower(lowered, n))
         rows = lowered.reshape(-1, table.shape[1])
         grams.append(rows @ rows.T)
     return grams[::-1]
 
 
-def _lower(functions: Float64[np.ndarray, "*rows points"], n: int) -> Float64[np.ndarray, "*rows points"]:
+def _lower(functions: Float[AnyArray, "*rows points"], n: int) -> Float[AnyArray, "*rows points"]:
     """D f(S) = sum of f(S u {i}) over i outside S."""
-    lowered = np.zeros_like(functions)
+    xp = library_of(functions)
+    lowered = xp.zeros_like(functions)
     for i in range(n):
-        shape = (*functions.shape[:-1], 2 ** (n - 1 - i), 2, 2**i)
-        lowered.reshape(shape)[..., 0, :] += functions.reshape(shape)[..., 1, :]
+        high = functions.reshape(*functions.shape[:-1], 2 ** (n - 1 - i), 2, 2**i)[..., 1, :]
+        lowered = lowered + xp.stack((high, xp.zeros_like(high)), axis=-2).reshape(functions.shape)
     return lowered
 
 
-def _raised_norms(n: int, i: int) -> Float64[np.ndarray, "levels"]:
+def _raised_norms(n: int, i: int) -> Float[np.ndarray, "levels"]:
     """|U^(k-i) h| / |h| for k = 0, ..., n; 0 where level k has no copy of the space of i."""
     squares = [math.factorial(k - i) * math.perm(n - 2 * i, k - i) if i <= k <= n - i else 0 for k in range(n + 1)]
     # perm(a, b) = a! / (a-b)!, and (n-2i)! / (n-k-i)! is that for b = k - i: the factor (k-i)! stands beside it
     return np.sqrt(np.array(squares, dtype=np.float64))
 
 
-def _scaled(gram: Float64[np.ndarray, "rows rows"], by: Float64[np.ndarray, "levels"]) -> Float64[np.ndarray, "_ _"]:
+def _scaled(gram: Float[AnyArray, "rows rows"], by: Float[np.ndarray, "levels"]) -> Float[AnyArray, "_ _"]:
     """A Gram matrix on rows (A, k) with row k scaled by by[k]."""
     scale = np.tile(by, len(gram) // len(by))
-    return scale[:, None] * gram * scale
+    return gram * (scale[:, None] * scale)
 
 
-def _split(coefficients: Float64[np.ndarray, "points"], known: list[int]) -> Float64[np.ndarray, "subsets others"]:
+def _split(coefficients: Float[AnyArray, "points"], known: list[int]) -> Float[AnyArray, "subsets others"]:
     """The table with a row for each set of known coordinates and a column for each set of others."""
     d = coefficients.size.bit_length() - 1
     cube = coefficients.reshape((2,) * d)
     # bit i of the index is axis d - 1 - i
-    return np.moveaxis(cube, [d - 1 - i for i in known], range(len(known))).reshape(2 ** len(known), -1)
+    xp = library_of(coefficients)
+    return xp.moveaxis(cube, [d - 1 - i for i in known], range(len(known))).reshape(2 ** len(known), -1)
 
 
 def _levels(n: int) -> Int[np.ndarray, "points"]:

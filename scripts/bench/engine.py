@@ -124,7 +124,7 @@ def engine(seeds: int, steps: int) -> Callable[[], Any]:
     mapped = Mapped(program, (place.devices, place.blocks, place.lanes), "shard_map")
     blocks = [Block("", "", part, [{} for _ in part]) for part in _parts(knobs, place.lanes)]
     waves = [Wave(mapped, part, {}, place.chunk) for part in _parts(blocks, place.devices * place.blocks)]
-    warm = waves[0].points()
+    warm = mapped.placed(waves[0].points())
     constants = mapped.constants(warm)
     mapped.observe(warm, constants, mapped.advance(warm, constants, mapped.init(warm, constants), 1), ("Weights",))
     return lambda: [trace for wave in waves for traces in wave.run(lambda _: None) for trace in traces]

@@ -11,7 +11,8 @@ import pytest
 import dsl
 from runs.claims import Verdict
 from runs.options import Interrupted, RunError, RunOptions
-from runs.records import RecordsError
+from runs.records import PointRecord, Records, RecordsError
+from runs.table import Rows
 from scripts.command import answer, main
 
 ROOT = Path(__file__).parents[2]
@@ -317,10 +318,126 @@ def test_the_console_entry(capsys, monkeypatch):
     assert capsys.readouterr().out.startswith("stepwell ")
 
 
+# ---------------------------------------------------------------- what differs, schemas, questions
+
+
+def test_diff_of_points_of_a_study(capsys, study):
+    assert answer(["diff", f"{study}:0", f"{study}:1"]) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("A: mine, point 0 (depth=0, seed=0), ")
+    assert out[1].startswith("B: mine, point 1 (depth=0, seed=1), ")
+    assert out[2:] == ["      A  B", "seed  0  1"]
+    assert answer(["diff", f"{study}:3", f"{study}:3"]) == answer(["diff", study]) == 0
+    assert capsys.readouterr().out.startswith("equal: ")
+
+
+def test_diff_of_a_noun_of_a_user_that_is_opened_twice(capsys, study):
+    assert answer(["diff", study, "--set", "task.y.i=2"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "task.y.i  1  2"
+
+
+def test_diff_sets_fields_of_b_in_columns(capsys, study):
+    settings = ["--set", "protocol.steps=50", "--set", "model.activation.kind=Tanh", "--set", "measure[0].when.at=[50]"]
+    assert answer(["diff", f"{study}:5", "--set", "seed=0", *settings]) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert "with seed=0, with protocol.steps=50" in out[1]
+    assert out[2:] == [
+        "                       A     B",
+        "model.activation       Relu  Tanh",
+        "protocol.steps         20    50",
+        "measure[0].when.at[0]  0     50",
+        "measure[0].when.at[1]  20    -",
+        "seed                   2     0",
+    ]
+
+
+def recorded(root, spec, digest):
+    records = Records(root)
+    records.prepare()
+    if records.status(digest) is not None:
+        records.supersede(digest)
+    assert records.commit(PointRecord(digest, spec, {"numerics": {}}, Rows.of([])))
+
+
+def test_diff_of_files_and_records(capsys, study, experiment):
+    spec = dsl.load(experiment)
+    other = experiment | {"seed": 1}
+    recorded(Path("r"), other, dsl.digest(dsl.load(other)))
+    Path("a.json").write_text(json.dumps(experiment))
+    digest = dsl.digest(dsl.load(other))
+    assert answer(["diff", digest[:8], "a.json", "--records", "r"]) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == f"A: record {digest[:12]}, {digest[:12]}"
+    assert out[-1] == "seed  1  2"
+    recorded(Path("r"), experiment, spec.digest)
+    assert answer(["diff", "a.json", spec.digest, "--records", "r"]) == 0
+    recorded(Path("r"), other, spec.digest)
+    capsys.readouterr()
+    assert "holds the spec of another point" in refused(capsys, "diff", "a.json", spec.digest, "--records", "r")
+
+
+def test_a_record_with_a_noun_of_a_file_is_read_after_the_file(capsys, study):
+    assert answer(["show", study]) == 0
+    spec = json.loads(capsys.readouterr().out)
+    digest = dsl.digest(dsl.load(spec))
+    recorded(Path("records"), spec, digest)
+    for name in [n for n in dsl.spec.KINDS if n.startswith("command_study")]:
+        del dsl.spec.KINDS[name]
+    assert "unknown kind 'command_study.Odd'" in refused(capsys, "diff", digest, digest)
+    assert answer(["diff", digest, f"{study}:1"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "seed  0  1"
+
+
+def test_diff_of_what_there_is_not(capsys, study):
+    for digest in ("a" * 64, "aaaaaaa" + "b" * 57):
+        recorded(Path("records"), {}, digest)
+    assert "abcdef0 is the beginning of no record in records" in refused(capsys, "diff", "abcdef0", study)
+    assert "aaaaaaa is the beginning of 2 records: aaaaaaaaaaaa, aaaaaaabbbbb" in refused(capsys, "diff", "aaaaaaa")
+    assert "the last point of mine is number 5" in refused(capsys, "diff", study, f"{study}:6")
+    assert "--set: protocol.step: no such field" in refused(capsys, "diff", study, "--set", "protocol.step=3")
+    assert "--set changes nothing in it" in refused(capsys, "diff", study, "a" * 64, "--set", "seed=3")
+    assert "cannot be read: Experiment: " in refused(capsys, "diff", "a" * 64)
+    assert "there is no such file" in refused(capsys, "diff", study, "gone.json")
+
+
+def test_schema_prints_what_files_of_a_kind_look_like(capsys):
+    assert answer(["schema"]) == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert whole["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert whole["anyOf"][0] == {"$ref": "#/$defs/Experiment"}
+    assert answer(["schema", "Mlp"]) == 0
+    assert json.loads(capsys.readouterr().out)["anyOf"][0] == {"$ref": "#/$defs/Mlp"}
+    assert "'Mpl' (did you mean 'Mlp'?)" in refused(capsys, "schema", "Mpl")
+
+
+def test_sql_in_three_forms(capsys, tmp_path):
+    records = Records(tmp_path / "r")
+    records.prepare()
+    rows = Rows.of([(0, 0.5, {"loss": 1.0}), (10, 1.0, {"loss": float("inf")})])
+    records.commit(PointRecord("1" * 64, {"kind": "Training"}, {"numerics": {}}, rows, status="failed: two\nlines"))
+    question = "select step, value, null as nothing from metrics order by step"
+    assert answer(["sql", question, "--records", "r"]) == 0
+    assert capsys.readouterr().out == "step  value  nothing\n0     1      NULL\n10    inf    NULL\n"
+    assert answer(["sql", question, "--records", "r", "--csv"]) == 0
+    assert capsys.readouterr().out == "step,value,nothing\n0,1.0,\n10,inf,\n"
+    assert answer(["sql", question, "--records", "r", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [
+        {"step": 0, "value": 1.0, "nothing": None},
+        {"step": 10, "value": None, "nothing": None},
+    ]
+    assert answer(["sql", "select status from points", "--records", "r"]) == 0
+    assert capsys.readouterr().out == "status\nfailed: two\\nlines\n"
+    assert "--csv and --json: expected one of the two" in refused(capsys, "sql", question, "--csv", "--json")
+    assert "sql: expected a SELECT, got DROP" in refused(capsys, "sql", "drop table metrics", "--records", "r")
+    assert "records has no records" in refused(capsys, "sql", question)
+
+
 # ---------------------------------------------------------------- processes
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"], ["list"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["diff", "--help"], ["sql", "--help"], ["--version"], ["list"]]
+)
 def test_help_does_not_wait_for_jax(arguments):
     code = f"""
 import sys

@@ -2,19 +2,9 @@
 
 from typing import assert_type, reveal_type
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dsl import *
-
-
-class Majority(Target[Bits, Real]):
-    """sign(sum_i x_i), ties to -1."""
-
-    d: int
-
-    def __call__(self, x: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
-        return jnp.where(jnp.sum(x, axis=-1) > 0, 1.0, -1.0)
 
 
 class Digit(Target[Reals, Classes]):
@@ -35,6 +25,8 @@ Labelled(Gaussian(3), he(2, z[0]) * z[1])
 Labelled(Hypercube(3), Majority(3) * x[0] + 0.5 * Majority(3) - 1.0)
 Sample(Labelled(Hypercube(3), x[0]), n=10)
 Labelled(Sample(Hypercube(3), n=10), Seeded(Majority(3), seed=1))
+Labelled(Moved(Hypercube(3), SignFlip((0,))), Moved(Majority(3), by=Permutation((1, 0, 2))))
+NoisyGd(0.1, radius=1.0, noise=Moved(Isotropic(0.1), SignFlip((0,))))
 assert_type(x[0] + 0.5 * prod(x[:3]), Target[Bits, Real])
 assert_type(total(prod(x[:k]) for k in range(1, 3)), Target[Bits, Real])
 assert_type(1.0 - x[0] / 2, Target[Bits, Real])
@@ -45,6 +37,7 @@ reveal_type(x[0] + 0.5 * prod(x[:3]))  # expect: "Target[Bits, Real]"
 Labelled(Gaussian(3), x[0])  # expect: "Reals" is not assignable to "Bits"
 Labelled(Gaussian(3), Majority(3))  # expect: "Reals" is not assignable to "Bits"
 Labelled(Gaussian(3), Seeded(Majority(3), seed=1))  # expect: "Reals" is not assignable to "Bits"
+Labelled(Moved(Gaussian(3), SignFlip((0,))), x[0])  # expect: "Reals" is not assignable to "Bits"
 Labelled(Sample(Gaussian(3), n=5), Majority(3))  # expect: "Reals" is not assignable to "Bits"
 Labelled(Gaussian(3), 0.5 * prod(x[:2]) + 1.0)  # expect: "Reals" is not assignable to "Bits"
 Labelled(Hypercube(3), Hypercube(3))  # expect: "Hypercube" is not assignable to "Target
