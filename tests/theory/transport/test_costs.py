@@ -265,6 +265,19 @@ def test_planar_pricing_on_grids_with_ties(seed: int) -> None:
     assert min_oracle(cost, p) == pytest.approx(reduced_tensor(cost, p).min(), abs=1e-9)
 
 
+@pytest.mark.parametrize("scale", [1e3, 1e8, 1e12])
+def test_planar_pricing_ends_and_is_exact_to_rounding_for_large_potentials(scale: float) -> None:
+    rng = np.random.default_rng(0)
+    grid = np.stack(np.divmod(np.arange(6.0), 3), axis=1)
+    cost = BarycenterCost([grid] * 3)
+    common = [scale * rng.normal(size=1) for _ in range(3)]
+    p = [c + np.round(rng.normal(size=6)) / 4 for c in common]
+    reduced = reduced_tensor(cost, p)
+    found = cost.argmin(p)
+    assert found.lower <= reduced.min() <= found.value + 1e-14 * scale
+    assert found.value - found.lower <= 1e-9 + 1e-13 * scale
+
+
 def test_planar_pricing_far_from_the_origin() -> None:
     rng = np.random.default_rng(0)
     points = [rng.normal(size=(4, 2)) for _ in range(3)]

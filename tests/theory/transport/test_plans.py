@@ -108,6 +108,13 @@ def test_a_scaled_plan_is_what_its_tensor_says(make: Maker, scale: float) -> Non
     assert plan.support_size == np.count_nonzero(tensor)
 
 
+def test_the_cost_of_a_scaled_plan_is_that_of_its_kernel() -> None:
+    cost = TensorCost(np.ones((2, 2)))
+    plan = round_scaled(cost, 1.0, [np.zeros(2)] * 2, uniform((2, 2)))
+    with pytest.raises(ValueError, match="its cost is known for the cost that it scales"):
+        plan.cost(TensorCost(np.zeros((2, 2))))
+
+
 def test_results_do_not_depend_on_the_precision_of_the_process() -> None:
     cost = TensorCost(np.random.default_rng(0).normal(size=(3, 3)))
     with jax.enable_x64(False):
