@@ -31,6 +31,8 @@ from dsl.explain import Prediction as Prediction
 from dsl.explain import explain as explain
 from dsl.faults import Fault as Fault
 from dsl.faults import SpecError as SpecError
+from dsl.feature_machines import FeatureMachine as FeatureMachine
+from dsl.features import BlockCirculance as BlockCirculance
 from dsl.features import SupportMass as SupportMass
 from dsl.fields import Count as Count
 from dsl.fields import Knob as Knob
@@ -54,6 +56,7 @@ from dsl.identity import loads as loads
 from dsl.kernels import Kernel as Kernel
 from dsl.kernels import KernelMachine as KernelMachine
 from dsl.kernels import Laplace as Laplace
+from dsl.kernels import Radial as Radial
 from dsl.kernels import Rbf as Rbf
 from dsl.laws import Biased as Biased
 from dsl.laws import Distribution as Distribution
@@ -83,6 +86,7 @@ from dsl.models import ResNet as ResNet
 from dsl.models import Scaling as Scaling
 from dsl.models import Standard as Standard
 from dsl.models import TwoLayer as TwoLayer
+from dsl.modular import ModularAddition as ModularAddition
 from dsl.moved import Moved as Moved
 from dsl.noise import Isotropic as Isotropic
 from dsl.noise import Noise as Noise
@@ -108,6 +112,7 @@ from dsl.rates import Cosine as Cosine
 from dsl.rates import Piecewise as Piecewise
 from dsl.rates import Rate as Rate
 from dsl.realise import Seeded as Seeded
+from dsl.rest import Rest as Rest
 from dsl.results import Result as Result
 from dsl.results import Stored as Stored
 from dsl.results import Trained as Trained
@@ -149,6 +154,10 @@ from dsl.targets import total as total
 from dsl.tasks import Labelled as Labelled
 from dsl.tasks import Task as Task
 from dsl.training import Training as Training
+from dsl.updates import FactMean as FactMean
+from dsl.updates import FactUpdate as FactUpdate
+from dsl.updates import NfaUpdate as NfaUpdate
+from dsl.updates import Update as Update
 
 __all__ = [
     "L2",
@@ -161,6 +170,7 @@ __all__ = [
     "AtEnd",
     "Biased",
     "Bits",
+    "BlockCirculance",
     "Character",
     "Claim",
     "Classes",
@@ -176,7 +186,10 @@ __all__ = [
     "Every",
     "Exact",
     "Experiment",
+    "FactMean",
+    "FactUpdate",
     "Fault",
+    "FeatureMachine",
     "Flow",
     "FourierPolynomial",
     "Fresh",
@@ -204,8 +217,10 @@ __all__ = [
     "Measures",
     "Mlp",
     "Model",
+    "ModularAddition",
     "Monomial",
     "Moved",
+    "NfaUpdate",
     "Noise",
     "NoisyGd",
     "Ntk",
@@ -223,12 +238,14 @@ __all__ = [
     "Program",
     "Protocol",
     "QuadraticDag",
+    "Radial",
     "Rate",
     "Rbf",
     "Real",
     "Reals",
     "Relu",
     "ResNet",
+    "Rest",
     "Result",
     "Ridge",
     "Rotations",
@@ -272,6 +289,7 @@ __all__ = [
     "Trained",
     "Training",
     "TwoLayer",
+    "Update",
     "Weights",
     "When",
     "Zonal",

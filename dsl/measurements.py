@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from dsl.domains import Real
 from dsl.draws import Batch, Cyclic, Draw, Exact, Shuffled
 from dsl.faults import Fault
 from dsl.modules import kept, split
+from dsl.rest import Rest
 from dsl.sample import law_of
 from dsl.schedules import When
 from dsl.spec import Spec, structure_fields
@@ -87,12 +88,16 @@ def examples(draw: Draw, experiment: Any, on: Any, key: Key[Array, ""]) -> Batch
 
     All measurements of a run draw from one key, so those with equal draws see the same points.
     """
+    if isinstance(on, Rest):
+        return draw.batch(on.beside(experiment.task), key)
     return draw.batch(law_of(experiment.task if on is None else on), key)
 
 
 def _unfit_test_set(draw: Draw, experiment: Any, on: Any) -> Iterable[Fault]:
     if isinstance(draw, (Cyclic, Shuffled)):
         return [Fault(("draw",), f"a test set is drawn by Fresh(n) or Exact(), got {draw!r}")]
+    if isinstance(on, Rest):
+        return [fault.under("on") for fault in on.unfit(experiment.task)]
     return [fault.under("draw") for fault in draw.unfit(_law_before_drawing(experiment.task if on is None else on))]
 
 
@@ -138,13 +143,18 @@ class TestError(Measurement):
     def __call__(self, experiment: Any, state: Any, constants: Batch, key: Key[Array, ""]) -> Float[Array, ""]:
         """The weighted share of wrong signs, or of wrong largest coordinates; an output of 0 is wrong."""
         x, y = constants.points
-        out = state.model(x)
-        wrong = jnp.sign(out) != jnp.sign(y) if out.ndim == y.ndim else jnp.argmax(out, axis=-1) != y
-        return constants.mean(wrong.astype(float))
+        return constants.mean(_wrong(state.model(x), y).astype(float))
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
         """A draw that gives no test set of this law."""
         return _unfit_test_set(self.draw, experiment, self.on)
+
+
+def _wrong(out: Any, y: Any) -> Bool[Array, "n"]:
+    """Labels are numbers by their sign, classes, or vectors by their largest coordinate, as one-hot vectors are."""
+    if out.ndim == 1:
+        return jnp.sign(out) != jnp.sign(y)
+    return jnp.argmax(out, axis=-1) != (y if y.ndim == 1 else jnp.argmax(y, axis=-1))
 
 
 class TrainLoss(Measurement):

@@ -23,10 +23,12 @@ class Drawn(eqx.Module):
     Attributes:
         points: x, or the pair (x, y), with a leading axis of length n.
         law: the realised law or task.
+        chosen: which nodes of the law the examples are, where they were drawn without replacement.
     """
 
     points: Any
     law: Any
+    chosen: Int[Array, "n"] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -108,7 +110,7 @@ else:
             points, weights = law.nodes()
             p = weights.astype(jnp.float32)  # the same draw at every precision
             chosen = jax.random.choice(key, weights.shape[0], (self.n,), replace=False, p=p)
-            return Drawn(jax.tree.map(lambda leaf: leaf[chosen], points), law)
+            return Drawn(jax.tree.map(lambda leaf: leaf[chosen], points), law, chosen)
 
 
 def law_of(task: Any) -> Any:

@@ -23,6 +23,7 @@ from dsl.modules import carried
 from dsl.program import Inputs, Program, none_is
 from dsl.protocols import Protocol, TrainingState, initial_model
 from dsl.references import closed
+from dsl.rest import ALONE, is_rest
 from dsl.tasks import Task
 
 
@@ -40,6 +41,9 @@ class Training(Experiment, Generic[X, Y]):
     def check(self) -> Iterable[Fault]:
         """Adds: draws that do not fit the task, schedules beyond the last step, measurements that cannot be taken."""
         yield from super().check()
+        if is_rest(self.task):
+            yield Fault(("task",), ALONE)
+            return
         yield from (fault.under("protocol") for fault in self.protocol.unfit(self.task))
         yield from (fault.under("protocol") for fault in self.protocol.unfit_model(self.model))
         yield from (fault.under("model") for fault in self.model.unfit(self.task))

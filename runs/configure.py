@@ -4,6 +4,7 @@ Precision and the number of host devices belong to a process in JAX, so each pre
 started with the environment made here; user code is imported only after that.
 """
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,25 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def environment(precision: str, devices: int | None) -> dict[str, str]:
-    """The environment variables of a worker, on top of those of this process."""
+def environment(precision: str, devices: int | None, shards: int = 1, alone: bool = True) -> dict[str, str]:
+    """The environment variables of a worker, on top of those of this process.
+
+    Args:
+        precision: of its experiments.
+        devices: host devices on the CPU backend; None is one for each core, or more, so that `shards` divide them.
+        shards: devices that share a batch.
+        alone: whether no other process computes with it.
+    """
     # a mesh of one device is another compilation than a mesh of several (Adam's bits differ), so never fewer than two
-    count = max(2, devices or cores())
+    count = max(2 if alone else 1, devices or (cores() if not alone else math.ceil(cores() / shards) * shards))
+    # devices that wait for one another hang where XLA has too few threads for them
+    collective = {} if alone and shards == 1 else {"PJRT_NPROC": str(max(2 * count, cores()))}
     flags = [
         *os.environ.get("XLA_FLAGS", "").split(),
         f"--xla_force_host_platform_device_count={count}",
         "--xla_cpu_multi_thread_eigen=false",
     ]
-    return {
+    return collective | {
         "XLA_FLAGS": " ".join(flags),
         "JAX_ENABLE_X64": "1" if precision == "float64" else "0",
         "JAX_DEFAULT_MATMUL_PRECISION": "highest",  # TF32 silently ruins theory experiments

@@ -6,11 +6,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import jax
+
 from dsl.experiments import Experiment
 from dsl.identity import digest
 from dsl.program import Program, compile, requires
+from dsl.shards import Unsplittable
 from runs import inputs as outside
+from runs.choices import Choices
 from runs.configure import require
+from runs.following import Led
 from runs.interrupts import Interrupts
 from runs.keeping import Keeping
 from runs.layout import Layout, layout
@@ -21,6 +26,7 @@ from runs.plan import Group
 from runs.queue import Queue, Taken, blocks, name_of
 from runs.records import RecordsError
 from runs.store import Conflict, Store, done
+from runs.team import Team
 from runs.wave import Block, Trace, Wave, run_on_host
 
 Tell = Callable[[dict[str, Any]], None]
@@ -37,6 +43,8 @@ class Engine:
         tell: hears what happens.
         refused: digests whose records conflict with this run: what reads them waits too.
         interrupts: signals that ask to stop.
+        choices: lanes that `stepwell tune` has chosen.
+        team: the processes that this one leads; None where it is alone.
     """
 
     store: Store
@@ -44,14 +52,19 @@ class Engine:
     tell: Tell
     refused: set[str] = field(default_factory=set)
     interrupts: Interrupts = field(default_factory=Interrupts)
+    choices: Choices = field(default_factory=Choices)
+    team: Team | None = None
 
     def run(self, groups: Sequence[Group]) -> None:
         """Run groups in order; a point that is done is not run again.
 
         Raises:
-            RunError: if this process is not set up for their precision, or stored data are missing.
+            RunError: if this process is not set up for their precision, stored data are missing, or the batches of a
+                program cannot be shared by devices as the options ask.
             Interrupted: after a signal, with everything kept.
         """
+        for group in groups:
+            check_shards(group.program, self.options)
         for group in groups:
             require(group.precision)
             ready = [point for point in group.points if self._ready(point)]
@@ -82,6 +95,8 @@ class Engine:
         """A group that cannot be traced or compiled fails by itself; the other groups go on."""
         try:
             self._run(points)
+        except Unsplittable as error:
+            raise RunError(f"--data-shards {self.options.data_shards}: {error}") from None
         except (RunError, RecordsError, Interrupted):  # the records, the stored data, or a signal: nothing goes on
             raise
         except Exception as error:  # a user's noun may raise anything
@@ -96,13 +111,14 @@ class Engine:
         if not program.traced:
             self._run_on_host(program, points, shared)
             return
-        place = layout(program, program.knobs(points[0]), {**outside.results(points[0], self.store), **shared})
+        arrays = {**outside.results(points[0], self.store), **shared}
+        place = layout(program, program.knobs(points[0]), arrays, self.choices.of(points[0]))
+        place = replace(place, devices=place.devices // self.options.data_shards)
         self._run_as_blocks(points, Work(program, shared, place, place.lanes))
 
     def _run_as_blocks(self, points: list[Experiment], work: "Work") -> None:
         """Blocks on waves; after the memory of a device has run out, what is left on half the lanes."""
-        place = work.place
-        mapped = Mapped(work.program, (place.devices, place.blocks, place.lanes), self.options.mapper)
+        place, mapped = work.place, self._mapped(points[0], work)
         run = lambda taken: self._run_waves(taken, mapped, work)
         try:
             self._queue(place.lanes).drain(points, place.lanes, place.devices * place.blocks, run)
@@ -113,6 +129,13 @@ class Engine:
             left = [point for point in points if not done(self.store.status(digest(point)))]
             self.tell({"event": "note", "message": f"out of memory with {place.lanes} lanes: going on with fewer"})
             self._run_as_blocks(left, replace(work, place=place.narrower()))
+
+    def _mapped(self, point: Experiment, work: "Work") -> Mapped:
+        place, shards = work.place, self.options.data_shards
+        shape = place.devices, place.blocks, place.lanes
+        if self.team is None:
+            return Mapped(work.program, shape, self.options.mapper, shards)
+        return Led(self.team, point, shape, shards)
 
     def _tidy(self, points: Sequence[Experiment], lanes: int) -> None:
         """Drop the checkpoints of blocks that are done, which a killed process has left."""
@@ -137,7 +160,9 @@ class Engine:
             self._run_wave(wave, [taken[i] for i in here], work)
 
     def _block(self, taken: Taken, work: "Work") -> Block:
-        numerics = [numerics_of(point, work.place.lanes, self.store) for point in taken.points]
+        numerics = [
+            numerics_of(point, work.place.lanes, self.store, self.options.data_shards) for point in taken.points
+        ]
         told = json.dumps([[digest(point) for point in taken.points], numerics], sort_keys=True)
         return Block(
             taken.name,
@@ -152,11 +177,14 @@ class Engine:
         with clock:
             blocks = wave.run(lambda n: self.tell({"event": "steps", "n": n * len(points)}), keeper)
         for point, trace in zip(points, (trace for traces in blocks for trace in traces), strict=True):
-            self._commit(point, work.program, trace, environment(point, work.place, work.rule, clock, self.store))
+            self._commit(point, work.program, trace, self._environment(point, work, clock))
         self.store.compact([digest(point) for point in points])
         if self.store.checkpoints is not None:
             for block in taken:
                 self.store.checkpoints.drop(block.name)
+
+    def _environment(self, point: Experiment, work: "Work", clock: Clock) -> dict[str, Any]:
+        return environment(point, work.place, work.rule, clock, self.store, self.options.data_shards)
 
     def _commit(self, point: Experiment, program: Program, trace: Trace, about: Mapping[str, Any]) -> None:
         status = commit(point, program, trace, about, self.store)
@@ -168,7 +196,7 @@ class Engine:
 
     def _stands(self, point: Experiment, lanes: int) -> bool:
         try:
-            if not self.store.finished(digest(point), numerics_of(point, lanes, self.store)):
+            if not self.store.finished(digest(point), numerics_of(point, lanes, self.store, self.options.data_shards)):
                 return False
             self.tell({"event": "skipped", "point": digest(point), "steps": point.last})
         except Conflict as conflict:
@@ -216,6 +244,24 @@ class Work:
 def execute(groups: Sequence[Group], store: Store, options: RunOptions, tell: Tell) -> None:
     """Run groups in order; see `Engine.run`."""
     Engine(store, options, tell).run(groups)
+
+
+def check_shards(program: Program, options: RunOptions) -> None:
+    """Whether devices can share the batches of a program.
+
+    Raises:
+        RunError: if not, saying why.
+    """
+    shards = options.data_shards
+    if shards == 1:
+        return
+    if len(jax.devices()) % shards:
+        raise RunError(f"--data-shards {shards}: expected a divisor of the number of devices, {len(jax.devices())}")
+    if options.mapper == "pmap":
+        raise RunError(f"--data-shards {shards} needs --mapper shard_map: pmap has one axis")
+    if not program.averages:
+        noun = getattr(program.experiment, "protocol", program.experiment)
+        raise RunError(f"--data-shards {shards}: {type(noun).__name__} averages over no batch that devices could share")
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -4,12 +4,14 @@ This process, pinned to the CPU, only plans: each precision of a study runs in a
 configured before it imports the user's file.
 """
 
+import importlib
 import json
 import os
 import shlex
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,6 +20,7 @@ from typing import Any
 
 from dsl import dump, explain
 from dsl.identity import digest
+from runs.choices import Tuned
 from runs.claims import Verdict, grade_all
 from runs.configure import environment
 from runs.interrupts import Forwarding, listening
@@ -37,7 +40,7 @@ class Outcome:
     Attributes:
         table: everything measured.
         verdicts: on the study's claims.
-        report: the page.
+        report: the page; None in a process that follows another, which writes it and has the table and the verdicts.
         failed: points that have no result.
         conflicts: what differs between records and this run; empty if nothing does.
         messages: why points failed.
@@ -45,7 +48,7 @@ class Outcome:
 
     table: Table
     verdicts: list[Verdict]
-    report: Path
+    report: Path | None
     failed: int
     conflicts: str
     messages: list[str] = field(default_factory=list)
@@ -60,6 +63,7 @@ class _Heard:
     messages: list[str] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     labels: dict[str, str] = field(default_factory=dict)
+    leads: bool = True
 
 
 def run_study(opened: Opened, options: RunOptions) -> Outcome:
@@ -70,20 +74,33 @@ def run_study(opened: Opened, options: RunOptions) -> Outcome:
         Interrupted: after a signal, when what is unfinished is kept.
     """
     records = Records(options.records)
-    records.prepare()
+    if options.hosts is None:
+        records.prepare()
     experiments = [point.spec for point in opened.study.points]
     every = flatten(experiments)
     heard = _Heard(labels={digest(point.spec): _axes(point) for point in opened.study.points})
     signals = Forwarding()
+    imports = threading.Thread(target=_import_what_comes_last, daemon=True)
+    imports.start()
     with listening(signals), Meter(opened.name, sum(max(1, e.last) for e in every.values()), len(every)) as meter:
         for stage in stages(experiments):
             for event in _worked(stage, opened, options, "run", signals, heard.refused):
                 _hear(event, heard, meter)
+    imports.join()
+    if not heard.leads:
+        return Outcome(Table.build([], {}), [], None, sum(heard.failed.values()), _conflicts(heard), heard.messages)
     records.write_study(opened.index, entries(opened.study))
+    records.compact(every)  # also what a killed process had left
     found = table(opened.study, options.records)
     verdicts = grade_all(opened.study, found)
     page = _page(opened, options, found, verdicts)
     return Outcome(found, verdicts, page, sum(heard.failed.values()), _conflicts(heard), heard.messages)
+
+
+def _import_what_comes_last() -> None:
+    """What reads records and draws figures, imported while the workers compute and this process waits."""
+    for name in ("duckdb", "matplotlib.backends.backend_svg"):
+        importlib.import_module(name)
 
 
 def report_study(opened: Opened, options: RunOptions) -> Path:
@@ -113,6 +130,12 @@ def _hear(event: dict[str, Any], heard: _Heard, meter: Meter) -> None:
         case "error":
             heard.messages.append(event["message"])
             meter.note(f"{_counted(event['points'], 'point')} failed:\n{event['message']}")
+        case "process":
+            heard.leads = event["rank"] == 0
+            if not heard.leads:
+                meter.hush()
+        case "interrupted":
+            raise Interrupted(event["signal"])
         case "refused":
             raise RunError(event["message"])
 
@@ -126,9 +149,8 @@ def _conflicts(heard: _Heard) -> str:
 
 
 def _page(opened: Opened, options: RunOptions, found: Table, verdicts: Sequence[Verdict]) -> Path:
-    records = Records(options.records)
-    point_digests = [digest(point.spec) for point in opened.study.points]
-    environments = [records.environment(name) for name in point_digests if records.status(name) is not None]
+    known = Records(options.records).environments(digest(point.spec) for point in opened.study.points)
+    environments = [json.loads(text) for _, text in known.values()]
     predictions = [(_label(point), list(explain(point.spec))) for point in opened.study.points]
     path = options.records / "reports" / f"{opened.index}.html"
     try:
@@ -195,7 +217,7 @@ def _start(job: Path, precision: str, options: RunOptions, complaints: Any) -> "
         stderr=complaints,
         start_new_session=True,  # a terminal's Ctrl-C comes here, and is passed on once
         text=True,
-        env={**os.environ, **environment(precision, options.devices)},
+        env={**os.environ, **environment(precision, options.devices, options.data_shards, options.hosts is None)},
     )
 
 
@@ -239,6 +261,27 @@ def plan_study(opened: Opened, options: RunOptions) -> str:
     for (_, group), event in zip(groups, layouts, strict=True):
         lines.append(_planned(group, opened, event))
     return "\n".join(lines)
+
+
+def tune_study(opened: Opened, options: RunOptions) -> list[Tuned]:
+    """What each number of lanes costs the programs of a study, measured in workers.
+
+    Raises:
+        RunError: where no program can be measured before other experiments have run.
+    """
+    every = stages(point.spec for point in opened.study.points)
+    groups = [group for stage in every for group in stage.groups]
+    found: list[Tuned] = []
+    events = (event for stage in every for event in _worked(stage, opened, options, "tune", Forwarding()))
+    for event in events:
+        if event["event"] == "refused":
+            raise RunError(event["message"])
+        group = groups.pop(0)
+        if event["found"] is not None:
+            found.append(Tuned(**event["found"] | {"what": _varied(group, opened) or type(group.points[0]).__name__}))
+    if not found:
+        raise RunError(f"{opened.name}: nothing to measure: no steps, or inputs that other experiments make first")
+    return found
 
 
 def _planned(group: Any, opened: Opened, event: dict[str, Any]) -> str:

@@ -40,10 +40,17 @@ class Layout:
         return replace(self, lanes=math.ceil(self.lanes / 2), blocks=1)
 
 
-def layout(program: Program, knobs: Any, arrays: Mapping[str, Any]) -> Layout:
-    """The layout of a traced program's group on the devices of this process."""
+def layout(program: Program, knobs: Any, arrays: Mapping[str, Any], chosen: int | None = None) -> Layout:
+    """The layout of a traced program's group on the devices of this process.
+
+    Args:
+        program: of the group.
+        knobs: of one of its points.
+        arrays: its inputs, by path.
+        chosen: lanes that `stepwell tune` has chosen, in place of the rule's.
+    """
     cost = estimate(program, knobs, arrays)
-    width = fitting(lanes(cost, jax.default_backend()), cost, jax.devices()[0])
+    width = fitting(chosen or lanes(cost, jax.default_backend()), cost, jax.local_devices()[0])
     steps = [0, *(step for step, _ in program.schedule)]
     gap = statistics.median([b - a for a, b in itertools.pairwise(steps) if b > a] or [1])
     return Layout(len(jax.devices()), blocks(cost, width, gap), width, cost)

@@ -17,8 +17,14 @@ SAMPLERS = {"bits": "packed-1", "normal": "jax-1", "order": "feistel-1"}
 """The samplers and their versions, raised when one of them draws other numbers for a key."""
 
 
-def numerics(experiment: Experiment, lanes: int) -> dict[str, Any]:
-    """What must agree, beside the digest, before a finished point is taken instead of computed."""
+def numerics(experiment: Experiment, lanes: int, shards: int = 1) -> dict[str, Any]:
+    """What must agree, beside the digest, before a finished point is taken instead of computed.
+
+    Args:
+        experiment: the point.
+        lanes: points in its block.
+        shards: devices that share its batch; named where there are many.
+    """
     fields: Any = experiment
     return {
         "versions": versions(),
@@ -29,6 +35,7 @@ def numerics(experiment: Experiment, lanes: int) -> dict[str, Any]:
         "backend": jax.default_backend(),
         "device": jax.devices()[0].device_kind,
         "lanes": lanes,
+        **({"data_shards": shards} if shards > 1 else {}),
         "foreign": foreign(experiment),
     }
 

@@ -25,6 +25,40 @@ class Interrupted(Exception):
 
 
 @dataclass(frozen=True)
+class Hosts:
+    """Many processes that compute together.
+
+    Attributes:
+        count: how many; None where JAX finds them (Slurm, TPU pods, GKE).
+        rank: the number of this one, from 0; None where JAX finds it.
+        coordinator: HOST:PORT at which process 0 listens; None where JAX finds it.
+    """
+
+    count: int | None = None
+    rank: int | None = None
+    coordinator: str | None = None
+
+    @classmethod
+    def of(cls, hosts: str, rank: int | None, coordinator: str | None) -> "Hosts":
+        """From the flags.
+
+        Raises:
+            RunError: if they do not fit together.
+        """
+        if hosts == "auto":
+            if (rank, coordinator) != (None, None):
+                raise RunError("--hosts auto finds the rank and the coordinator by itself: leave them out")
+            return cls()
+        if not hosts.isdecimal() or int(hosts) < 2:
+            raise RunError(f"--hosts {hosts}: expected the number of processes, at least 2, or auto")
+        if rank is None or not 0 <= rank < int(hosts):
+            raise RunError(f"--hosts {hosts} needs the number of this process, --rank from 0 to {int(hosts) - 1}")
+        if coordinator is None or not coordinator.rpartition(":")[2].isdecimal():
+            raise RunError(f"--hosts {hosts} needs the address at which process 0 listens: --coordinator HOST:PORT")
+        return cls(int(hosts), rank, coordinator)
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """Options of a run; none of them is part of a spec.
 
@@ -36,6 +70,9 @@ class RunOptions:
         accept: take such records as they are.
         data: the directory in which `Stored` arrays are found.
         checkpoint: seconds between two checkpoints of a block.
+        data_shards: devices that share the batch of each point; they change the last bits.
+        hosts: the processes that compute together; None is this one alone.
+        widest: the most lanes that `stepwell tune` tries; None is a bound by the number of points and the backend.
     """
 
     records: Path = Path("records")
@@ -45,3 +82,6 @@ class RunOptions:
     accept: bool = False
     data: Path | None = None
     checkpoint: float = 60.0
+    data_shards: int = 1
+    hosts: Hosts | None = None
+    widest: int | None = None

@@ -39,13 +39,15 @@ class Clock:
             self.compile_s += duration_secs
 
 
-def numerics_of(point: Experiment, lanes: int, store: Store) -> dict[str, Any]:
+def numerics_of(point: Experiment, lanes: int, store: Store, shards: int = 1) -> dict[str, Any]:
     """The numerics of a point and of the records that it reads."""
     read = {digest(inner)[:16]: store.stamp(digest(inner)) for inner in requires(point)}
-    return numerics(point, lanes) | ({"reads": read} if read else {})
+    return numerics(point, lanes, shards) | ({"reads": read} if read else {})
 
 
-def environment(point: Experiment, place: Layout | None, rule: int, clock: Clock, store: Store) -> dict[str, Any]:
+def environment(
+    point: Experiment, place: Layout | None, rule: int, clock: Clock, store: Store, shards: int = 1
+) -> dict[str, Any]:
     """What the digest of a point does not hold.
 
     Args:
@@ -54,8 +56,9 @@ def environment(point: Experiment, place: Layout | None, rule: int, clock: Clock
         rule: the lanes that the rule gives, where the layout has others: its numerics are accepted as well.
         clock: of its wave.
         store: where it reads from.
+        shards: devices that shared its batch.
     """
-    mine = numerics_of(point, place.lanes if place else 1, store)
+    mine = numerics_of(point, place.lanes if place else 1, store, shards)
     return {
         "numerics": mine,
         "python": platform.python_version(),

@@ -1,5 +1,6 @@
 """Progress with an estimate of the time left: a bar on a terminal, a plain line now and then in a log."""
 
+import io
 import sys
 import time
 from types import TracebackType
@@ -48,6 +49,12 @@ class Meter:
         """So many points are done."""
         self.done_points += points
         self._show()
+
+    def hush(self) -> None:
+        """Show nothing any more: another process does."""
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar, self.stream = None, io.StringIO()
 
     def note(self, text: str) -> None:
         """Say something without disturbing the bar."""

@@ -105,7 +105,7 @@ def _reading(root: Path) -> Iterator[None]:
 
 def _points(database: "duckdb.DuckDBPyConnection", root: Path) -> None:
     found = Records(root).environments(_names(root))
-    cells = [(point, *about) for point, about in sorted(found.items())] or [("", "", "")]
+    cells = [(point, *about) for point, about in sorted(found.items())] or [("", "", "{}")]
     columns = zip(("point", "status", "environment"), zip(*cells, strict=True), strict=True)
     database.register("known", {name: np.array(column, object) for name, column in columns})
     database.execute(
@@ -177,10 +177,6 @@ def _texts(database: "duckdb.DuckDBPyConnection", name: str, root: Path, pattern
     if any(glob.iglob(where)) and not database.execute(f"select 1 from {name} limit 1").fetchall():
         sql = f"insert into {name} select parse_path(filename)[-2], filename, content from read_text(?)"
         database.execute(sql, [where])
-
-
-def _files(root: Path, pattern: str) -> list[str]:
-    return [glob.escape(path) for path in sorted(glob.glob(f"{glob.escape(str(root))}/{pattern}"))]
 
 
 def _refuse(database: "duckdb.DuckDBPyConnection", table: str, bad: str, advice: str) -> None:

@@ -53,7 +53,9 @@ class Opened:
         return "-".join(part for part in (self.name, self.scale, changed) if part)
 
 
-def open_source(source: str, scale: str | None = None, overrides: Sequence[str] = ()) -> Opened:
+def open_source(
+    source: str, scale: str | None = None, overrides: Sequence[str] = (), sha256: str | None = None
+) -> Opened:
     """Open a study by the name of a shipped one, or by a file ending in .py or .json.
 
     A user's Python file is executed: configure the process (JAX above all) before.
@@ -62,6 +64,7 @@ def open_source(source: str, scale: str | None = None, overrides: Sequence[str] 
         source: the name or the path.
         scale: smoke, small or paper; None is small for studies that have scales.
         overrides: fields to set in every point that has them, as `path=value`.
+        sha256: of the file, where it must be the one that was meant.
 
     Raises:
         SourceError: it cannot be opened; the message says why.
@@ -70,10 +73,12 @@ def open_source(source: str, scale: str | None = None, overrides: Sequence[str] 
         raise SourceError(f"scale {scale!r}: expected one of {', '.join(SCALES)}")
     file = Path(source).absolute() if Path(source).suffix in (".py", ".json") else None
     content = b"" if file is None else _content(source, file)
+    found = None if file is None else hashlib.sha256(content).hexdigest()
+    if sha256 is not None and found != sha256:
+        raise SourceError(f"{source}: the file has changed: its sha256 is {found}, expected {sha256}; submit it again")
     study = _shipped(source, scale) if file is None else _in_file(file, content, scale)
     _check(source, study)
-    sha256 = None if file is None else hashlib.sha256(content).hexdigest()
-    return Opened(_overridden(study, overrides), study.name, source, scale, tuple(overrides), file, sha256)
+    return Opened(_overridden(study, overrides), study.name, source, scale, tuple(overrides), file, found)
 
 
 def _in_file(file: Path, content: bytes, scale: str | None) -> Any:

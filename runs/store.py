@@ -16,6 +16,9 @@ from runs.options import RunError
 from runs.records import PointRecord, Records, RecordsError
 from runs.table import Entry, Rows
 
+TOGETHER = 500
+"""So many points go into a file at once: a file for each wave of two would be thousands of files."""
+
 
 class Store(Protocol):
     """What the engine needs of a place for results."""
@@ -72,6 +75,7 @@ class OnDisk:
     checkpoints: Checkpoints
     rerun: bool = False
     accept: bool = False
+    waiting: list[str] = field(default_factory=list)
 
     @classmethod
     def at(cls, root: Path, rerun: bool, accept: bool) -> "OnDisk":
@@ -123,8 +127,11 @@ class OnDisk:
             return True
 
     def compact(self, digests: list[str]) -> None:
-        """One Parquet file for the wave."""
-        self.records.compact(digests)
+        """Compact these points with those of other waves; what is left at the end, `run_study` compacts."""
+        self.waiting.extend(digests)
+        if len(self.waiting) >= TOGETHER:
+            self.records.compact(self.waiting)
+            self.waiting.clear()
 
     def stamp(self, digest: str) -> str:
         """Of the numerics in the point's file."""

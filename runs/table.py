@@ -1,16 +1,18 @@
 """The table of a study: one row for each point and each step at which something was measured."""
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, Shaped
-from numpy.typing import ArrayLike
+from jaxtyping import Bool, Int64, Shaped
 
-LONG: dict[str, type] = {"step": np.int64, "name": object, "index": np.int64, "value": np.float64, "wall_s": np.float64}
+from runs.pivot import column_of, distinct_pairs, spread
+from runs.rows import LONG as LONG
+from runs.rows import Long, spans
+from runs.rows import Rows as Rows
+
 RESERVED = ("point", "status", "step", "wall_s")
 
 
@@ -19,59 +21,6 @@ class ColumnError(KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])  # KeyError would show the sentence in quotes
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """What one point measured, in long format: one row for each number.
-
-    Attributes:
-        step: the step of the observation.
-        name: the measurement (text).
-        index: flat index of the number in its array, 0 for a scalar.
-        value: the number.
-        wall_s: seconds from the start of the point's training to the observation.
-        shapes: the shape of every measurement; guessed as scalar or vector where left out.
-
-    Raises:
-        ValueError: columns differ in length, or an index lies outside its measurement's shape.
-    """
-
-    step: Int64[np.ndarray, " rows"]
-    name: Shaped[np.ndarray, " rows"]
-    index: Int64[np.ndarray, " rows"]
-    value: Float64[np.ndarray, " rows"]
-    wall_s: Float64[np.ndarray, " rows"]
-    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for column, dtype in LONG.items():
-            object.__setattr__(self, column, np.asarray(getattr(self, column), dtype))
-        lengths = {column: len(getattr(self, column)) for column in LONG}
-        if len(set(lengths.values())) > 1:
-            raise ValueError(f"Rows: the columns differ in length: {lengths}; expected one length")
-        object.__setattr__(self, "shapes", _checked_shapes(self))
-
-    def __len__(self) -> int:
-        return len(self.step)
-
-    @classmethod
-    def of(cls, observations: Iterable[tuple[int, float, Mapping[str, ArrayLike]]]) -> "Rows":
-        """The rows of observations `(step, wall_s, {measurement: array})`.
-
-        Raises:
-            ValueError: a measurement changes its shape from one step to the next.
-        """
-        seen = [(s, w, n, np.asarray(v, np.float64)) for s, w, values in observations for n, v in values.items()]
-        shapes: dict[str, tuple[int, ...]] = {}
-        for step, _, name, value in seen:
-            if shapes.setdefault(name, value.shape) != value.shape:
-                raise ValueError(f"{name} at step {step}: got shape {value.shape}, expected {shapes[name]} as before")
-        sizes = np.array([value.size for *_, value in seen], np.int64)
-        repeated = [np.repeat(np.array([row[k] for row in seen], object), sizes) for k in range(3)]
-        index = np.concatenate([np.arange(0), *(np.arange(size) for size in sizes)])
-        value = np.concatenate([np.empty(0), *(value.ravel() for *_, value in seen)])
-        return cls(repeated[0], repeated[2], index, value, repeated[1], shapes)
 
 
 @dataclass(frozen=True)
@@ -108,25 +57,23 @@ class Table:
             array.setflags(write=False)
 
     @classmethod
-    def build(cls, entries: Sequence[Entry], rows: Mapping[str, Rows]) -> "Table":
+    def build(cls, entries: Sequence[Entry], rows: Mapping[str, Rows] | Long) -> "Table":
         """Pivot the long rows of every point, given by digest; a digest without rows is a point without rows.
 
         Raises:
             ValueError: an axis or a measurement has the name of another column.
         """
-        parts = [rows.get(entry.digest, NO_ROWS) for entry in entries]
         axes = list(dict.fromkeys(axis for entry in entries for axis in entry.axes))
-        measurements = list(dict.fromkeys(name for part in parts for name in part.shapes))
-        _refuse_clashes(axes, measurements)
-        long = {column: np.concatenate([getattr(p, column) for p in (NO_ROWS, *parts)]) for column in LONG}
-        owner = np.repeat(np.arange(len(parts)), np.array([len(part) for part in parts], np.int64))
-        first, row = _distinct_pairs(owner, long["step"])
-        values, observed = {column: long[column][first] for column in ("step", "wall_s")}, {}
-        codes = _codes(long["name"], measurements)
-        for code, name in enumerate(measurements):
-            mine = np.flatnonzero(codes == code)
-            where = (owner[mine], row[mine], long["index"][mine])
-            values[name] = _spread(where, long["value"][mine], [part.shapes.get(name) for part in parts], len(first))
+        long = (rows if isinstance(rows, Long) else Long.of(rows)).at([entry.digest for entry in entries])
+        _refuse_clashes(axes, long.measurements())
+        owner = long.owner()
+        first, row = distinct_pairs(owner, long.columns["step"])
+        values, observed = {name: long.columns[name][first] for name in ("step", "wall_s")}, {}
+        for name in long.measurements():
+            mine = np.flatnonzero(long.code == long.names.index(name)) if name in long.names else np.arange(0)
+            where = (long.kind[owner[mine]], row[mine], long.columns["index"][mine])
+            shapes = [shapes.get(name) for shapes in long.shapes]
+            values[name] = spread(where, long.columns["value"][mine], shapes, len(first))
             observed[name] = np.bincount(row[mine], minlength=len(first)) > 0
         return cls(_point_columns(entries, axes), owner[first], values, observed)
 
@@ -174,7 +121,7 @@ class Table:
             if column.ndim > 1:
                 raise ValueError(f"where: {name} has shape {column.shape[1:]} in every row; expected a scalar column")
             keep = np.array([bool(cell == plain(value)) for cell in column], bool) if by_point else column == value
-            table = table._of_points(keep) if by_point else table.filter(keep)
+            table = table._of_points(np.flatnonzero(keep), table._first()) if by_point else table.filter(keep)
         return table
 
     def filter(self, keep: Bool[np.ndarray, " rows"]) -> "Table":
@@ -202,9 +149,12 @@ class Table:
         """The tables of equal axis values, with the tuple of these values, in the order of the study."""
         for axis in axes:
             self._require(axis, tuple(self.points))
-        keys = list(zip(*(self.points[axis].tolist() for axis in axes), strict=True))
-        for key in dict.fromkeys(keys):
-            yield key, self._of_points(np.array([other == key for other in keys], bool))
+        members: dict[tuple[Any, ...], list[int]] = {}
+        for place, key in enumerate(zip(*(self.points[axis].tolist() for axis in axes), strict=True)):
+            members.setdefault(key, []).append(place)
+        first = self._first()
+        for key, places in members.items():
+            yield key, self._of_points(np.array(places), first)
 
     def head(self, rows: int = 5) -> str:
         """The first rows as aligned text."""
@@ -212,10 +162,17 @@ class Table:
         widths = [max(map(len, column)) for column in cells]
         return "\n".join("  ".join(map(str.rjust, line, widths)) for line in zip(*cells, strict=True))
 
-    def _of_points(self, keep: Bool[np.ndarray, " points"]) -> "Table":
-        table = self.filter(keep[self.owner])
-        points = {name: column[keep] for name, column in self.points.items()}
-        return Table(points, (np.cumsum(keep) - 1)[table.owner], table.values, table.observed)
+    def _first(self) -> Int64[np.ndarray, " points+1"]:
+        """Where the rows of each point begin, with the end of the last."""
+        return np.searchsorted(self.owner, np.arange(len(self.points["point"]) + 1))
+
+    def _of_points(self, places: Int64[np.ndarray, " some"], first: Int64[np.ndarray, " points+1"]) -> "Table":
+        size = first[places + 1] - first[places]
+        rows = spans(first[places], size)
+        points = {name: column[places] for name, column in self.points.items()}
+        values = {name: column[rows] for name, column in self.values.items()}
+        observed = {name: seen[rows] for name, seen in self.observed.items()}
+        return Table(points, np.repeat(np.arange(len(places)), size), values, observed)
 
     def _require_value(self, axis: str, value: Any) -> None:
         """A value that no point has is a slip of the pen; among no points at all there is nothing to compare with."""
@@ -237,18 +194,9 @@ def plain(value: Any) -> int | float | str | bool | None:
 
 
 def _point_columns(entries: Sequence[Entry], axes: Sequence[str]) -> dict[str, np.ndarray]:
-    columns = {axis: _column([plain(entry.axes.get(axis)) for entry in entries]) for axis in axes}
+    columns = {axis: column_of([plain(entry.axes.get(axis)) for entry in entries]) for axis in axes}
     point, status = (np.array([getattr(entry, name) for entry in entries], object) for name in ("digest", "status"))
     return columns | {"point": point, "status": status}
-
-
-def _column(cells: list[Any]) -> np.ndarray:
-    kinds = {type(cell) for cell in cells}
-    if kinds == {bool}:
-        return np.array(cells, bool)
-    if kinds <= {int} and all(abs(cell) < 2**63 for cell in cells):
-        return np.array(cells, np.int64)
-    return np.array(cells, np.float64 if kinds <= {int, float} and float in kinds else object)
 
 
 def _refuse_clashes(axes: Sequence[str], measurements: Sequence[str]) -> None:
@@ -257,55 +205,7 @@ def _refuse_clashes(axes: Sequence[str], measurements: Sequence[str]) -> None:
             raise ValueError(f"the {kind} {name!r} has the name of another column of the table; rename it")
 
 
-def _distinct_pairs(owner: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first long row of each (point, step) in order, and the table row of each long row."""
-    steps, code = np.unique(step, return_inverse=True)
-    _, first, row = np.unique(owner * max(len(steps), 1) + code, return_index=True, return_inverse=True)
-    return first, row
-
-
-def _codes(names: np.ndarray, known: Sequence[str]) -> Int64[np.ndarray, " rows"]:
-    """The place of each name in a list; a dictionary is ten times faster than sorting text."""
-    place = {name: code for code, name in enumerate(known)}
-    return np.fromiter(map(place.__getitem__, names), np.int64, len(names))
-
-
-def _spread(
-    where: tuple[np.ndarray, np.ndarray, np.ndarray],
-    value: np.ndarray,
-    shapes: Sequence[tuple[int, ...] | None],
-    rows: int,
-) -> Float64[np.ndarray, "rows ..."]:
-    """Scatter (point, row, flat index) -> value into (rows, *shape), NaN elsewhere and around smaller arrays."""
-    if len({len(shape) for shape in shapes if shape is not None}) > 1:
-        shapes = [None if shape is None else (math.prod(shape),) for shape in shapes]
-    kinds = list(dict.fromkeys(shape for shape in shapes if shape is not None))
-    kind = np.array([-1 if shape is None else kinds.index(shape) for shape in shapes])[where[0]]
-    column = np.full((rows, *(max(sizes) for sizes in zip(*kinds, strict=True))), np.nan)
-    for code, shape in enumerate(kinds):
-        mine = kind == code
-        place = np.unravel_index(where[2][mine], shape) if shape else ()
-        column[(where[1][mine], *place)] = value[mine]
-    return column
-
-
-def _checked_shapes(rows: Rows) -> dict[str, tuple[int, ...]]:
-    names = list(dict.fromkeys(rows.name.tolist()))
-    top = np.zeros(len(names), np.int64)
-    np.maximum.at(top, _codes(rows.name, names), rows.index)
-    guessed = {name: (int(t) + 1,) if t else () for name, t in zip(names, top, strict=True)}
-    given = {name: tuple(shape) for name, shape in rows.shapes.items()}
-    shapes = given | {name: shape for name, shape in guessed.items() if name not in given}
-    for name, t in zip(names, top, strict=True):
-        if t >= math.prod(shapes[name]):
-            raise ValueError(f"Rows: {name} has index {t}; expected at most {math.prod(shapes[name]) - 1}")
-    return shapes
-
-
 def _text(cell: Any) -> str:
     if isinstance(cell, np.ndarray):
         return f"[{' '.join(f'{number:.4g}' for number in cell.ravel()[:4])}{' ...' if cell.size > 4 else ''}]"
     return f"{cell:.5g}" if isinstance(cell, float) else str(cell)[:16]
-
-
-NO_ROWS = Rows.of(())

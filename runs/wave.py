@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dsl.program import Program
 from runs.checkpoint import Observed, Snapshot
-from runs.mapping import Mapped, Points
+from runs.mapping import Machine, Mapped, Points
 from runs.options import RunError
 
 
@@ -101,7 +100,7 @@ class Wave:
         return [(i % devices, i // devices) for i in range(len(self.blocks))]
 
     def points(self) -> Points:
-        """The points stacked; missing lanes repeat the first point."""
+        """The points stacked, as arrays of the host; missing lanes repeat the first point."""
         live = np.zeros(self.mapped.shape, bool)
         which = np.zeros(self.mapped.shape, int)
         first = 0
@@ -110,10 +109,9 @@ class Wave:
             which[slot][: len(block.knobs)] = first + np.arange(len(block.knobs))
             first += len(block.knobs)
         stack = lambda items: jax.tree.map(lambda *leaves: np.stack(leaves)[which], *items)
-        place, share = self.mapped.place, self.mapped.share
         knobs = [knobs for block in self.blocks for knobs in block.knobs]
         inputs = [inputs for block in self.blocks for inputs in block.inputs]
-        return Points(place(live), place(stack(knobs)), place(stack(inputs)), share(dict(self.shared)))
+        return Points(live, stack(knobs), stack(inputs), dict(self.shared))
 
     def run(self, tell: Callable[[int], None], keeper: Keeper | None = None) -> list[list[Trace]]:
         """Run to the last step: the traces of each block's points.
@@ -122,57 +120,63 @@ class Wave:
             tell: hears how many steps each point has made since it last heard.
             keeper: is asked between two chunks.
         """
-        points = self.points()
-        constants, schedule = self.mapped.constants(points), self.mapped.program.schedule
-        state, now, first = self._begin(points, constants)
-        seen = _Seen(self)
+        with self.mapped.start() as machine:
+            machine.begin(self.points())
+            return self._driven(machine, tell, keeper)
+
+    def _driven(self, machine: Machine, tell: Callable[[int], None], keeper: Keeper | None) -> list[list[Trace]]:
+        now, first = self._placed(machine)
+        schedule, seen = self.mapped.program.schedule, _Seen(self)
         if now:
             tell(now)
         for due in range(first, len(schedule)):
             step, names = schedule[due]
             if step < schedule[-1][0] and seen.over:
                 continue
-            for n in _chunks(step - now, self.chunk):
-                state, now = self.mapped.advance(points, constants, state, n), now + n
+            for number, n in enumerate(_chunks(step - now, self.chunk)):
+                if number:
+                    machine.wait()  # or the host would queue a whole gap at once, and hear of no signal until its end
+                machine.advance(n)
+                now += n
                 seen.fetch(keep=1)
                 tell(n)
                 if keeper is not None and keeper.wanted():
-                    keeper.keep(self._snapshots(state, now, due, seen))
-            seen.pending.append((step, self.mapped.observe(points, constants, state, names)))
+                    keeper.keep(self._snapshots(machine, now, due, seen))
+            seen.pending.append((step, machine.observe(names)))
         seen.fetch(keep=0)
         return seen.traces()
 
-    def _begin(self, points: Points, constants: Any) -> tuple[Any, int, int]:
-        """The state, its step, and the place of the next observation in the schedule."""
+    def _placed(self, machine: Machine) -> tuple[int, int]:
+        """Begin, or go on from what was kept: the step, and the place of the next observation in the schedule."""
         if not self.kept:
-            return self.mapped.init(points, constants), 0, 0
-        shapes = jax.eval_shape(lambda: self.mapped.init(points, constants))
-        leaves, structure = jax.tree.flatten(shapes)
-        if any(len(kept.state) != len(leaves) for kept in self.kept):
-            raise RunError("a checkpoint is of another program: delete the folder `checkpoints` of the records")
-        filled = [self._filled(leaf, [kept.state[i] for kept in self.kept]) for i, leaf in enumerate(leaves)]
-        first = self.kept[0]
-        return self.mapped.place(jax.tree.unflatten(structure, filled)), first.step, first.due
+            machine.init()
+            return 0, 0
+        shapes = machine.shapes()
+        if any(len(kept.state) != len(shapes) for kept in self.kept):
+            raise RunError(_OTHER)
+        machine.resume([self._filled(leaf, [kept.state[i] for kept in self.kept]) for i, leaf in enumerate(shapes)])
+        return self.kept[0].step, self.kept[0].due
 
-    def _filled(self, leaf: Any, kept: Sequence[np.ndarray]) -> Any:
+    def _filled(self, leaf: Any, kept: Sequence[np.ndarray]) -> np.ndarray:
         """A leaf of the state from what the blocks kept, zero where no block is."""
-        is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-        shape, dtype = ((*leaf.shape, 2), np.uint32) if is_key else (leaf.shape, leaf.dtype)
-        whole = np.zeros(shape, dtype)
+        whole = np.zeros(leaf.shape, leaf.dtype)
         for slot, part in zip(self.slots(), kept, strict=True):
-            if part.shape != shape[2:] or part.dtype != dtype:
-                raise RunError("a checkpoint is of another program: delete the folder `checkpoints` of the records")
+            if part.shape != leaf.shape[2:] or part.dtype != leaf.dtype:
+                raise RunError(_OTHER)
             whole[slot] = part
-        return jax.random.wrap_key_data(jnp.asarray(whole)) if is_key else whole
+        return whole
 
-    def _snapshots(self, state: Any, now: int, due: int, seen: "_Seen") -> dict[str, Snapshot]:
+    def _snapshots(self, machine: Machine, now: int, due: int, seen: "_Seen") -> dict[str, Snapshot]:
         """Each block as it is between two chunks."""
         seen.fetch(keep=0)
-        leaves = [np.asarray(_data(leaf)) for leaf in jax.tree.leaves(state)]
+        leaves = machine.kept()
         return {
             block.name: Snapshot(block.stamp, now, due, seen.seconds, [leaf[slot] for leaf in leaves], history)
             for block, slot, history in zip(self.blocks, self.slots(), seen.histories, strict=True)
         }
+
+
+_OTHER = "a checkpoint is of another program: delete the folder `checkpoints` of the records"
 
 
 class _Seen:
@@ -223,11 +227,6 @@ class _Seen:
 
 def _ended(seen: Observed) -> np.ndarray:
     return seen.done | ~seen.healthy
-
-
-def _data(leaf: Any) -> Any:
-    """A leaf of a state as numbers: a key by its data."""
-    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
 
 
 def _chunks(gap: int, most: int) -> list[int]:

@@ -6,17 +6,17 @@ The job names experiments by their JSON and the user's file by its path and hash
 happens is told on standard output, one JSON object a line; what user code prints goes to standard error.
 """
 
-import hashlib
 import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
 from runs.interrupts import Interrupts, listening
-from runs.options import Interrupted, RunOptions
+from runs.options import Interrupted
 
 
 def main(path: str) -> None:
@@ -28,6 +28,7 @@ def main(path: str) -> None:
         try:
             _do(job, tell, interrupts)
         except Interrupted as stopped:
+            tell({"event": "interrupted", "signal": stopped.signal})
             sys.exit(128 + stopped.signal)
         except _expected() as error:
             tell({"event": "refused", "message": str(error)})
@@ -54,50 +55,57 @@ def _take_stdout() -> TextIO:
 
 
 def _expected() -> tuple[type[Exception], ...]:
-    from runs.options import RunError
-    from runs.records import RecordsError
-    from runs.userfile import SourceError
+    from runs.job import EXPECTED
 
-    return RunError, RecordsError, SourceError
+    return EXPECTED
 
 
 def _do(job: Mapping[str, Any], tell: Any, interrupts: Interrupts) -> None:
-    if job["file"] is not None:
-        _import_users_file(Path(job["file"]), job["sha256"])
-    from dsl import Experiment, load
-    from runs.plan import Group
+    if job["mode"] == "run" and job["options"]["hosts"] is not None:
+        from runs.together import run_together
 
-    experiments = [load(data, Experiment) for data in job["experiments"]]
-    groups = [Group(tuple(experiments[i] for i in members), job["precision"]) for members in job["groups"]]
-    if job["mode"] == "plan":
-        _plan(groups, tell)
+        run_together(job, tell, interrupts)  # which meets the others before a user's file is imported
     else:
-        _run(job, groups, tell, interrupts)
+        _do_alone(job, tell, interrupts)
 
 
-def _import_users_file(file: Path, sha256: str) -> None:
-    from runs.options import RunError
-    from runs.userfile import run_file
+def _do_alone(job: Mapping[str, Any], tell: Any, interrupts: Interrupts) -> None:
+    from runs.job import read_groups, run
 
-    content = file.read_bytes()
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise RunError(f"{file.name} was changed while its study was starting; run it again")
-    run_file(file, content)
+    groups = read_groups(job)
+    if job["mode"] == "plan":
+        _plan(groups, job["options"], tell)
+    elif job["mode"] == "tune":
+        _tune(job["options"], groups, tell)
+    else:
+        run(job, groups, tell, interrupts, None)
 
 
-def _plan(groups: Any, tell: Any) -> None:
+def _plan(groups: Any, options: Mapping[str, Any], tell: Any) -> None:
     """Lay the groups out; one that cannot be traced is told with its user's frames."""
+    from runs.choices import Choices
     from runs.userfile import told
 
+    choices = Choices.read(Path(options["records"]))
     for number, group in enumerate(groups):
         try:
-            tell({"event": "layout", "group": number, **_layout(group)})
+            tell({"event": "layout", "group": number, **_layout(group, choices, options["data_shards"])})
         except Exception as error:  # a user's noun may raise anything
             message = f"a program of {len(group.points)} points cannot be traced:\n{told(error)}"
             return tell({"event": "refused", "message": message})
 
 
-def _layout(group: Any) -> dict[str, Any]:
+def _tune(options: Mapping[str, Any], groups: Any, tell: Any) -> None:
+    """Measure the groups; null for one that cannot be measured."""
+    from runs.tune import tune
+
+    data = Path(options["data"]) if options["data"] else None
+    for group in groups:
+        found = tune(group, data, options["widest"])
+        tell({"event": "tuned", "found": found and asdict(found)})
+
+
+def _layout(group: Any, choices: Any, shards: int) -> dict[str, Any]:
     import jax
 
     from dsl.program import references
@@ -107,23 +115,9 @@ def _layout(group: Any) -> dict[str, Any]:
     about: dict[str, Any] = {"backend": jax.default_backend(), "devices": len(jax.devices())}
     if not program.traced or references(point):
         return about  # a host computation, or one whose inputs are not known before others have run
-    place = layout(program, program.knobs(point), {})
-    wave = place.devices * place.blocks * place.lanes
+    place = layout(program, program.knobs(point), {}, choices.of(point))
+    wave = place.devices // shards * place.blocks * place.lanes
     return about | {"lanes": place.lanes, "blocks": place.blocks, "wave": wave, "memory": place.memory}
-
-
-def _run(job: Mapping[str, Any], groups: Any, tell: Any, interrupts: Interrupts) -> None:
-    from runs.execute import Engine
-    from runs.store import OnDisk
-
-    options = job["options"]
-    store = OnDisk.at(Path(options["records"]), options["rerun"], options["accept"])
-    data = Path(options["data"]) if options["data"] else None
-    how = RunOptions(mapper=options["mapper"], data=data, checkpoint=options["checkpoint"])
-    try:
-        Engine(store, how, tell, set(job["refused"]), interrupts).run(groups)
-    finally:
-        store.locks.close()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2".strip()
+os.environ.setdefault("PJRT_NPROC", "4")  # devices that wait for one another hang where XLA has fewer threads than this
 
 # tests compile the same small programs again and again; one folder a process, so that none reads half a file
 _CACHE = Path(__file__).parents[1] / ".pytest_cache" / f"xla-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"

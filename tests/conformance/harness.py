@@ -10,12 +10,14 @@ from dsl import (
     Activation,
     Alignment,
     Analysis,
+    BlockCirculance,
     CoordinateDescent,
     Descent,
     Distribution,
     Draw,
     Exact,
     Experiment,
+    FeatureMachine,
     Fresh,
     Gaussian,
     Group,
@@ -37,6 +39,9 @@ from dsl import (
     Protocol,
     QuadraticDag,
     Rate,
+    Rbf,
+    Rest,
+    Ridge,
     Sample,
     Scaling,
     Sgd,
@@ -54,6 +59,7 @@ from dsl import (
     Trained,
     Training,
     TwoLayer,
+    Update,
     When,
     Zonal,
     at_end,
@@ -99,6 +105,12 @@ def watched(task: Any, measurement: Any) -> Training:
     return training(task, measure=(measurement @ at_end(),))
 
 
+def machine(noun: Any, task: Any) -> Training:
+    """A kernel machine that learns features by an update, or by a protocol."""
+    protocol = noun if isinstance(noun, Protocol) else FeatureMachine(2, noun, ridge=0.1, normalise="trace")
+    return training(task, model=KernelMachine(Rbf(2.0)), protocol=protocol)
+
+
 def described(of: Any, measurement: Any) -> Analysis:
     """Measurements of a noun; this process has float32, in which the analysis computes."""
     return Analysis(of=of, measure=(measurement,), precision="float64")
@@ -121,9 +133,17 @@ HARNESSES: dict[type, Callable[[Any, Any], Experiment]] = {
     Stop: lambda noun, task: descent(task, stop=noun),
     Distribution: lambda noun, task: fresh(Labelled(noun, reals(1)[0])),
     Target: lambda noun, task: fresh(Labelled(task.x, noun)),
+    Rest: lambda noun, task: training(
+        Sample(ON_CUBE, n=4, replace=False), measure=(TestLoss(Exact(), on=noun) @ at_end(),)
+    ),
     Task: lambda noun, task: fresh(noun),
     CoordinateDescent: lambda noun, task: training(task, model=QuadraticDag(2, 3, 0.5, 0.5, 0.1), protocol=noun),
+    FeatureMachine: lambda noun, task: machine(noun, task),
+    Update: lambda noun, task: machine(noun, task),
     Protocol: lambda noun, task: training(task, protocol=noun),
+    BlockCirculance: lambda noun, task: training(
+        task, model=KernelMachine(Rbf(2.0)), protocol=Ridge(0.1, Exact()), measure=(noun @ at_end(),)
+    ),
     Measurement: lambda noun, task: described(task, noun) if "of" in noun.reads else watched(task, noun),
     When: lambda noun, task: training(task, measure=(TestLoss(Exact()) @ noun,)),
     Trained: lambda noun, task: training(noun.run.task, model=noun),

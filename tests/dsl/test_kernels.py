@@ -45,10 +45,10 @@ def test_ridge_is_kernel_ridge_regression_on_the_sample(kernel, profile):
     assert found.dual.shape == (20,)
 
 
-def test_the_inputs_are_no_weights_but_are_kept_with_them():
+def test_the_inputs_and_the_metric_are_no_weights_but_are_kept_with_them():
     module = KernelMachine(Rbf(1.0)).init(None, LAW)
     assert [leaf.shape for leaf in jax.tree.leaves(split(module)[0])] == [(64,)]
-    assert [leaf.shape for leaf in jax.tree.leaves(kept(module)[0])] == [(64,), (64, 6)]
+    assert [leaf.shape for leaf in jax.tree.leaves(kept(module)[0])] == [(64,), (64, 6), (6, 6)]
 
 
 def test_what_is_trained_is_the_same_function_on_another_sample():

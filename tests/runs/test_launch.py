@@ -1,6 +1,7 @@
 """Whole runs of users' files: plan, workers, records, claims, page."""
 
 import json
+import shutil
 import textwrap
 
 import pytest
@@ -85,9 +86,11 @@ def test_a_study_with_both_precisions_runs_in_configured_workers(user_file, tmp_
     assert all(list(e["numerics"]["foreign"]) == ["mixed.Majority", "mixed.WeightType"] for e in environments)
 
     before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("records/points/*/STATUS")}
+    shutil.rmtree(tmp_path / "records" / "waves")  # as if the first run had been killed before it compacted its points
     again = run_study(opened, options)
     assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("records/points/*/STATUS")} == before
     assert len(again.table) == len(outcome.table)
+    assert len(list(tmp_path.glob("records/waves/*.parquet"))) == 1
 
 
 def test_a_worker_that_dies_is_told_and_what_was_finished_is_kept(user_file, tmp_path):

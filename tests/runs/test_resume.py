@@ -177,7 +177,7 @@ def test_a_disk_that_fills_up_is_told_and_loses_nothing(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("runs.records._write_parquet", full)
+    monkeypatch.setattr("runs.parquet.write", full)
     with pytest.raises(RecordsError, match="No space left on device"):
         run(points, tmp_path / "broken")
     monkeypatch.undo()

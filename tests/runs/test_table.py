@@ -192,7 +192,7 @@ def test_clashing_names_are_refused():
 def test_rows_are_checked():
     with pytest.raises(ValueError, match="differ in length"):
         Rows(np.zeros(2), np.array(["a"]), np.zeros(2), np.zeros(2), np.zeros(2))
-    with pytest.raises(ValueError, match="index 3; expected at most 1"):
+    with pytest.raises(ValueError, match="a has index 3 as its largest; expected 1 by its shape"):
         Rows(np.zeros(1), np.array(["a"]), np.array([3]), np.zeros(1), np.zeros(1), {"a": (2,)})
     with pytest.raises(ValueError, match="a at step 1"):
         Rows.of([(0, 0, {"a": 1.0}), (1, 0, {"a": [1.0]})])

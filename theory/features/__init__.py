@@ -6,6 +6,7 @@ from theory.features.convergence import fact as fact
 from theory.features.convergence import fact_of_layer as fact_of_layer
 from theory.features.convergence import psd_power as psd_power
 from theory.features.machines import block_circulance as block_circulance
+from theory.features.machines import clean_distances as clean_distances
 from theory.features.machines import fact_factor as fact_factor
 from theory.features.machines import fact_mean_update as fact_mean_update
 from theory.features.machines import fact_update as fact_update

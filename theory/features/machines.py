@@ -27,7 +27,11 @@ def metric_distances(
     Equal points are at distance 0 exactly, where the slope of a kernel may be infinite.
     """
     root = psd_power(metric, 0.5)
-    a, b = x @ root, z @ root
+    return clean_distances(x @ root, z @ root)
+
+
+def clean_distances(a: Float[Array, "n d"], b: Float[Array, "m d"]) -> Float[Array, "n m"]:
+    """|a_i - b_j|^2 for all pairs; what may be rounding alone is 0."""
     squared = squared_distances(a, b)
     scale = jnp.sum(jnp.square(a), axis=1)[:, None] + jnp.sum(jnp.square(b), axis=1)[None, :]
     return jnp.where(squared > ROUNDING * jnp.finfo(squared.dtype).eps * scale, squared, 0.0)

@@ -26,8 +26,10 @@ from theory.transport import (
     chain_cost,
     complete_graph,
     dual_value,
+    first_iterate,
     monotone_plan,
     sinkhorn,
+    sweep,
     uniform,
 )
 from theory.transport.master import Master
@@ -170,11 +172,16 @@ def test_sinkhorn_scales_two_marginals_as_the_textbook_does() -> None:
     rng = np.random.default_rng(0)
     cost, mu, nu = rng.random((4, 5)), rng.dirichlet(np.ones(4)), rng.dirichlet(np.ones(5))
     kernel, v = np.exp(-3 * cost), np.ones(5)
-    for _ in range(50):
+    for _ in range(10):
         u = mu / (kernel @ v)
         v = nu / (kernel.T @ u)
     with jax.enable_x64(True):
-        found = sinkhorn(TensorCost(cost), (np.log(mu), np.log(nu)), 3.0, -1.0, 50)
+        found = sinkhorn(TensorCost(cost), (np.log(mu), np.log(nu)), 3.0, -1.0, 10)
+        state = first_iterate((np.log(mu), np.log(nu)))
+        for _ in range(10):
+            state = sweep(TensorCost(cost), (np.log(mu), np.log(nu)), 3.0, state)
+    for swept, w in zip(state.log_weights, found.log_weights, strict=True):
+        np.testing.assert_allclose(swept, w, atol=1e-12)
     a, b = (np.exp(np.asarray(w)) for w in found.log_weights)
     np.testing.assert_allclose(a[:, None] * kernel * b, u[:, None] * kernel * v, rtol=1e-10)
 
@@ -212,6 +219,20 @@ def test_multiplicative_weights_bracket(make: Maker) -> None:
     check(solution, instance, exact)
     low, high = instance.cost.bounds()
     assert solution.gap < 0.8 * (high - low)
+
+
+def test_multiplicative_weights_round_by_round() -> None:
+    instance = problem(lambda rng: TensorCost(rng.random((3, 3, 3))), seed=1)
+    solver, exact = MultiplicativeWeights(eps=0.15), truth(instance)
+    states = [solver.init(instance)]
+    while not states[-1].finished:
+        states.append(solver.step(instance, states[-1]))
+        assert states[-1].value <= states[-2].value
+        assert states[-1].lower >= states[-2].lower
+        assert states[-1].calls > states[-2].calls
+    assert len(states) > 2
+    for state in states:
+        check(solver.answer(state), instance, exact)
 
 
 def test_multiplicative_weights_improve_with_eps() -> None:

@@ -1,0 +1,156 @@
+"""Wasserstein barycenters of discrete measures: min over nu of sum_i lambda_i W_2^2(mu_i, nu).
+
+With nu free this is multimarginal transport with the cost of `BarycenterCost`, and nu is the image of the plan under
+the weighted mean; a vertex has at most sum_i n_i - k + 1 atoms. In fixed dimension that takes polynomial time (arXiv
+2006.08012), in growing dimension it is NP-hard (arXiv 2101.01100); both from memory, unverified.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.optimize import linprog
+from scipy.sparse import block_diag, csr_array, eye_array, hstack, kron, vstack
+
+from theory.transport.barycenter_cost import BarycenterCost
+from theory.transport.column_generation import ColumnGeneration
+from theory.transport.cost import TensorCost
+from theory.transport.naive import NaiveLp
+from theory.transport.plan import Marginals, SparsePlan, monotone_plan
+from theory.transport.problem import Problem, Solution
+
+_MOST_VARIABLES = 2**21
+
+
+class Measure(NamedTuple):
+    """A discrete measure."""
+
+    points: Float64[np.ndarray, "m d"]
+    """Its atoms."""
+    masses: Float64[np.ndarray, "m"]
+    """Their masses."""
+
+
+def barycenter(cost: BarycenterCost, plan: SparsePlan) -> Measure:
+    """The image of a plan under the weighted mean.
+
+    Args:
+        cost: its points and weights.
+        plan: of the measures on these points.
+
+    Returns:
+        The measure; its cost is at most that of the plan, and equal to it where the plan is optimal.
+    """
+    return Measure(cost.means(plan.tuples), plan.masses)
+
+
+def free_support(cost: BarycenterCost, masses: Marginals, tol: float = 1e-9) -> tuple[Measure, Solution]:
+    """The exact barycenter, in up to three dimensions (or on small instances), with its certificate.
+
+    Args:
+        cost: the points of the measures, and the weights.
+        masses: the masses of the measures.
+        tol: the gap at which to stop, as a part of a quarter of the squared diameter.
+
+    Returns:
+        The barycenter, and the solution of the transport problem.
+
+    Raises:
+        ValueError: if the masses do not match, or the instance is too large for its dimension.
+
+    Source: arXiv 2006.08012 (the approach; from memory, unverified); pricing as in `power_diagram`.
+    """
+    solution = ColumnGeneration(tol=tol).solve(Problem(cost, masses))
+    assert isinstance(solution.plan, SparsePlan)
+    return barycenter(cost, solution.plan), solution
+
+
+def on_a_line(cost: BarycenterCost, masses: Marginals) -> SparsePlan:
+    """The optimal plan in one dimension: quantiles are averaged.
+
+    Args:
+        cost: points of dimension 1, and the weights.
+        masses: the masses of the measures.
+
+    Returns:
+        The plan; `barycenter` gives its measure.
+
+    Raises:
+        ValueError: if the dimension is not 1.
+
+    Source: standard.
+    """
+    if (d := cost.points[0].shape[1]) != 1:
+        raise ValueError(f"on_a_line: the points have dimension {d}, expected 1; free_support fits up to 3")
+    orders = [np.argsort(points[:, 0]) for points in cost.points]
+    plan = monotone_plan([mu[order] for mu, order in zip(Problem(cost, masses).marginals, orders, strict=True)])
+    tuples = np.stack([order[plan.tuples[:, i]] for i, order in enumerate(orders)], axis=1)
+    return SparsePlan(plan.shape, tuples, plan.masses)
+
+
+def fixed_support(
+    cost: BarycenterCost, masses: Marginals, support: Float64[np.ndarray, "m d"]
+) -> tuple[Measure, float]:
+    """The best measure on given points, by one linear program.
+
+    Args:
+        cost: the points of the measures, and the weights.
+        masses: the masses of the measures.
+        support: where the barycenter may have mass, such as `grid_support`.
+
+    Returns:
+        The measure, and sum_i lambda_i W_2^2(mu_i, nu): an upper bound of that of a free barycenter.
+
+    Raises:
+        ValueError: if the linear program has more than 2^21 variables, or HiGHS gives no answer.
+    """
+    marginals, m = Problem(cost, masses).marginals, len(support)
+    if (size := m * (sum(cost.shape) + 1)) > _MOST_VARIABLES:
+        raise ValueError(
+            f"fixed_support: {size:.3g} variables, more than {_MOST_VARIABLES}; take fewer points than {m}, or "
+            f"free_support: its linear program has {sum(cost.shape)} rows"
+        )
+    distances = [w * _squared(x, support) for w, x in zip(cost.weights, cost.points, strict=True)]
+    sources = block_diag([kron(eye_array(n), np.ones((1, m))) for n in cost.shape])
+    targets = block_diag([kron(np.ones((1, n)), eye_array(m)) for n in cost.shape])
+    nothing, shared = csr_array((sum(cost.shape), m)), kron(np.ones((len(cost.shape), 1)), eye_array(m))
+    matrix = vstack([hstack([sources, nothing]), hstack([targets, -shared])])
+    wanted = np.concatenate([*marginals, np.zeros(m * len(cost.shape))])
+    costs = np.concatenate([*(d.ravel() for d in distances), np.zeros(m)])
+    found = linprog(costs, A_eq=matrix.tocsr(), b_eq=wanted, method="highs")
+    if found.x is None:
+        raise ValueError(f"fixed_support: HiGHS gives no answer: {found.message}")
+    best = np.maximum(np.asarray(found.x)[-m:], 0.0)
+    return Measure(support[best > 0], best[best > 0] / best.sum()), float(found.fun)
+
+
+def grid_support(cost: BarycenterCost, side: int) -> Float64[np.ndarray, "m d"]:
+    """A regular grid on the smallest box around all points, with `side` points along each direction."""
+    everything = np.concatenate(cost.points)
+    axes = [
+        np.linspace(low, high, side) for low, high in zip(everything.min(axis=0), everything.max(axis=0), strict=True)
+    ]
+    return np.stack([mesh.ravel() for mesh in np.meshgrid(*axes, indexing="ij")], axis=1)
+
+
+def objective(cost: BarycenterCost, masses: Marginals, measure: Measure) -> float:
+    """sum_i lambda_i W_2^2(mu_i, nu), by a linear program for each i.
+
+    Args:
+        cost: the points of the measures, and the weights.
+        masses: the masses of the measures.
+        measure: nu.
+
+    Returns:
+        The value.
+    """
+    values: Sequence[float] = [
+        NaiveLp().solve(Problem(TensorCost(_squared(points, measure.points)), [mu, measure.masses])).value
+        for points, mu in zip(cost.points, Problem(cost, masses).marginals, strict=True)
+    ]
+    return float(cost.weights @ np.array(values))
+
+
+def _squared(x: Float64[np.ndarray, "n d"], y: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, "n m"]:
+    return np.sum((x[:, None] - y) ** 2, axis=2)

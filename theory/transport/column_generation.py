@@ -1,0 +1,171 @@
+"""Column generation: a linear program over few tuples, and a search for tuples of negative reduced cost."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from jaxtyping import Float64
+
+from theory.transport.cost import Cost, Pricing, Tuples, gathered
+from theory.transport.low_rank import LowRankPlusSparseCost
+from theory.transport.master import Master
+from theory.transport.plan import SparsePlan, marginal_error, monotone_plan, refined, round_sparse
+from theory.transport.problem import Problem, Solution, dual_value
+
+Start: TypeAlias = Literal["north_west", "rearrangement"]
+"""The plan that the first linear program has: `monotone_plan`, or the rearrangement of a low-rank cost."""
+
+_LEAST_TOL = 1e-9
+
+
+class State(NamedTuple):
+    """Where column generation stands after a round; only the last one can be stepped on."""
+
+    master: Master
+    """The linear program, which the next round changes."""
+    tuples: Tuples
+    """Its columns at this round."""
+    masses: Float64[np.ndarray, "m"]
+    """Its solution."""
+    potentials: tuple[Float64[np.ndarray, "_"], ...]
+    """Its dual solution."""
+    centre: tuple[Float64[np.ndarray, "_"], ...]
+    """The potentials with the best lower bound."""
+    value: float
+    """The value of the linear program: an upper bound."""
+    lower: float
+    """The certified lower bound."""
+    calls: int
+    """Searches so far."""
+    finished: bool
+    """Whether the gap is closed, or no tuple of negative reduced cost was found."""
+
+
+@dataclass(frozen=True)
+class ColumnGeneration:
+    """The dual is maximised over the tuples known so far; what it violates most is added.
+
+    Every search, at potentials p, certifies sum_i <p_i, mu_i> + min_j (C_j - sum_i p_i[j_i]). Searches are made between
+    the best potentials so far and those of the linear program (Wentges smoothing), nearer and nearer to the latter
+    until a column is found: in the degenerate programs of transport the duals of a vertex jump about.
+
+    Attributes:
+        tol: the gap at which to stop, as a part of the range of the cost, at least 1e-9: the linear program is solved
+            to 1e-10.
+        smoothing: the weight of the best potentials, in [0, 1).
+        batch: the most columns that are added in a round.
+        purge: columns are removed when there are more than this many for each row.
+        start: the first plan.
+        rounds: the most rounds.
+
+    Source: arXiv 2008.03006 (from memory, unverified); Wentges 1997 for the smoothing (from memory, unverified).
+    """
+
+    tol: float = 1e-9
+    smoothing: float = 0.5
+    batch: int = 300
+    purge: int = 20
+    start: Start = "north_west"
+    rounds: int = 10_000
+
+    def init(self, problem: Problem) -> State:
+        """The first linear program.
+
+        Raises:
+            ValueError: if the start is a rearrangement and the cost is not low-rank, or tol is below 1e-9.
+        """
+        if self.tol < _LEAST_TOL:
+            raise ValueError(f"ColumnGeneration: tol is {self.tol}, expected at least {_LEAST_TOL} of the cost's range")
+        master = Master(problem.marginals, _scale(problem.cost))
+        first = np.unique(np.concatenate([self._first(problem).tuples, _star(problem)]), axis=0)
+        master.add(first, problem.cost.at(first))
+        masses, potentials = master.solve()
+        centre = problem.cost.initial_potentials(problem.marginals)
+        lower = dual_value(problem, centre)
+        value = float(masses @ master.costs)
+        return State(master, master.tuples, masses, potentials, centre, value, lower, 1, False)
+
+    def step(self, problem: Problem, state: State) -> State:
+        """One round: a search, new columns, and the linear program with them."""
+        tol = self.tol * _scale(problem.cost)
+        found, state = self._search(problem, state, tol)
+        reduced = problem.cost.at(found.tuples) - gathered(state.potentials, found.tuples)
+        best = np.argsort(reduced, kind="stable")[: self.batch]
+        new = found.tuples[best[reduced[best] < -tol / 2]]
+        if not len(new) or state.value - state.lower <= tol:
+            return state._replace(finished=True)
+        master = state.master
+        if len(master.costs) > self.purge * sum(problem.cost.shape):
+            left = master.costs - gathered(state.potentials, master.tuples)
+            master.keep(left <= np.median(left))
+        master.add(new, problem.cost.at(new))
+        masses, potentials = master.solve()
+        value = float(masses @ master.costs)
+        finished = value - state.lower <= tol
+        return State(master, master.tuples, masses, potentials, state.centre, value, state.lower, state.calls, finished)
+
+    def answer(self, problem: Problem, state: State) -> Solution:
+        """The plan of the last linear program, rounded, with its certificate."""
+        held = state.masses > 0
+        plan = SparsePlan(problem.cost.shape, state.tuples[held], state.masses[held])
+        rounded = round_sparse(refined(plan, problem.marginals), problem.marginals)
+        value, size = rounded.cost(problem.cost), rounded.support_size
+        error = marginal_error(plan.marginals(), problem.marginals)
+        return Solution(rounded, state.centre, value, min(value, state.lower), value, error, size, state.calls)
+
+    def solve(self, problem: Problem) -> Solution:
+        """Rounds until the gap is closed, no column is found, or there were too many.
+
+        Args:
+            problem: with any cost.
+
+        Returns:
+            The solution; its support has at most sum_i n_i - k + 1 atoms.
+
+        Raises:
+            ValueError: as `init`, or if HiGHS gives no answer.
+        """
+        state = self.init(problem)
+        for _ in range(self.rounds):
+            if state.finished:
+                break
+            state = self.step(problem, state)
+        return self.answer(problem, state)
+
+    def _first(self, problem: Problem) -> SparsePlan:
+        if self.start == "north_west":
+            return monotone_plan(problem.marginals)
+        if not isinstance(problem.cost, LowRankPlusSparseCost):
+            kind = type(problem.cost).__name__
+            raise ValueError(f"start: 'rearrangement' needs a LowRankPlusSparseCost, got a {kind}; use 'north_west'")
+        return problem.cost.rearrangement(problem.marginals)
+
+    def _search(self, problem: Problem, state: State, tol: float) -> tuple[Pricing, State]:
+        """Searches from the best potentials towards those of the linear program, until there is a column."""
+        weight = self.smoothing
+        while True:
+            p = tuple(weight * a + (1 - weight) * b for a, b in zip(state.centre, state.potentials, strict=True))
+            found = problem.cost.price(p)
+            lower = problem.paired(p) + found.lower
+            state = state._replace(calls=state.calls + 1)
+            if lower > state.lower:
+                state = state._replace(lower=lower, centre=p)
+            reduced = problem.cost.at(found.tuples) - gathered(state.potentials, found.tuples)
+            if weight == 0 or state.value - state.lower <= tol or (reduced < -tol / 2).any():
+                return found, state
+            weight = weight / 2 if weight > 0.1 else 0.0
+
+
+def _star(problem: Problem) -> Tuples:
+    """The tuple of the heaviest points and those that differ from it in one place: with them the dual is bounded."""
+    heaviest = np.array([int(mu.argmax()) for mu in problem.marginals])
+    parts = [np.tile(heaviest, (len(mu), 1)) for mu in problem.marginals]
+    for i, part in enumerate(parts):
+        part[:, i] = np.arange(len(part))
+    return np.concatenate(parts)
+
+
+def _scale(cost: Cost) -> float:
+    """The range of the cost, or 1 where it is constant."""
+    low, high = cost.bounds()
+    return high - low if high > low else 1.0

@@ -1,0 +1,213 @@
+"""Cost tensors that are too large to write down: what a cost must know of itself, and the tensor that is written down.
+
+Multimarginal transport with marginals mu_1, ..., mu_k minimises <C, P> over P >= 0 with these marginals. Its dual is
+over potentials p = (p_1, ..., p_k), and the reduced cost of a tuple j is C_j - sum_i p_i[j_i]. All that a solver asks
+of a cost is the least reduced cost, or sums of exponentials of reduced costs (`SoftCost`).
+"""
+
+import abc
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float64, Int
+
+from theory.arrays import Scalar
+
+Tuples: TypeAlias = Int[np.ndarray, "m k"]
+"""Index tuples j, one a row."""
+
+Potentials: TypeAlias = Sequence[Float64[np.ndarray, "_"]]
+"""One array for each marginal, of its size; -inf excludes a point."""
+
+LogWeights: TypeAlias = tuple[Float[Array, "_"] | Float[np.ndarray, "_"], ...]
+"""The same inside compiled functions."""
+
+MAX_DENSE = 2**22
+"""The most entries of a tensor that is written down."""
+
+
+class Minimum(NamedTuple):
+    """What a search for the least reduced cost found."""
+
+    at: tuple[int, ...]
+    """The tuple."""
+    value: float
+    """Its reduced cost: an upper bound of the minimum."""
+    lower: float
+    """A certified lower bound of the minimum; `value` itself where the search is exact."""
+
+
+class Pricing(NamedTuple):
+    """What a search for tuples of small reduced cost found."""
+
+    tuples: Tuples
+    """Distinct tuples, one of the least reduced cost found among them."""
+    lower: float
+    """A certified lower bound of the least reduced cost."""
+
+
+class Cost(eqx.Module):
+    """A cost tensor given implicitly."""
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The sizes n_1, ..., n_k of the marginals."""
+
+    @abc.abstractmethod
+    def at(self, tuples: Tuples) -> Float64[np.ndarray, "m"]:
+        """The entries C_j at the given tuples."""
+
+    @abc.abstractmethod
+    def argmin(self, p: Potentials) -> Minimum:
+        """A tuple of least reduced cost, or the best one found with a lower bound."""
+
+    @abc.abstractmethod
+    def bounds(self) -> tuple[float, float]:
+        """An interval that contains every entry."""
+
+    def price(self, p: Potentials) -> Pricing:
+        """The minimiser, and other tuples of small reduced cost where they come with it."""
+        found = self.argmin(p)
+        return Pricing(np.array([found.at]), found.lower)
+
+    def initial_potentials(self, marginals: Sequence[Float64[np.ndarray, "_"]]) -> tuple[Float64[np.ndarray, "_"], ...]:
+        """Potentials to begin a search with: by default zero."""
+        return tuple(np.zeros(n) for n in self.shape)
+
+
+class SoftCost(Cost):
+    """A cost whose sums of exponentials can be computed."""
+
+    @abc.abstractmethod
+    def log_marginal(self, log_weights: LogWeights, scale: Scalar, i: int) -> Float[Array, "_"]:
+        """The logarithm of sum over tuples with j_i = v of exp(sum_l w_l[j_l] - scale C_j), for each v; traceable."""
+
+    def soft_at(self, tuples: Tuples) -> Float64[np.ndarray, "m"]:
+        """The entries of the cost that these sums use, which may be rounded."""
+        return self.at(tuples)
+
+    def soft_error(self) -> float:
+        """How far the cost that these sums use may be from the true one, in any entry."""
+        return 0.0
+
+
+class TensorCost(SoftCost):
+    """A cost tensor with all its entries.
+
+    Raises:
+        ValueError: if it has no axis or an entry that is not finite.
+    """
+
+    tensor: Float64[np.ndarray, "..."]
+
+    def __check_init__(self) -> None:
+        if not self.tensor.ndim:
+            raise ValueError("TensorCost: the tensor has no axis, expected one for each marginal")
+        expect_finite("TensorCost: tensor", self.tensor)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes n_1, ..., n_k of the marginals."""
+        return self.tensor.shape
+
+    def at(self, tuples: Tuples) -> Float64[np.ndarray, "m"]:
+        """The entries C_j at the given tuples."""
+        return self.tensor[tuple(tuples.T)]
+
+    def argmin(self, p: Potentials) -> Minimum:
+        """The first tuple of least reduced cost, exactly."""
+        reduced = self.tensor - outer_sum(p)
+        best = np.unravel_index(np.argmin(reduced), self.shape)
+        return exact_minimum(tuple(map(int, best)), float(reduced[best]))
+
+    def price(self, p: Potentials) -> Pricing:
+        """For each point of each marginal, a tuple of least reduced cost through it."""
+        reduced = self.tensor - outer_sum(p)
+        positions, found = np.arange(reduced.size).reshape(self.shape), []
+        for i, n in enumerate(self.shape):
+            best = np.moveaxis(reduced, i, 0).reshape(n, -1).argmin(axis=1)
+            found.append(np.moveaxis(positions, i, 0).reshape(n, -1)[np.arange(n), best])
+        tuples = np.stack(np.unravel_index(np.unique(np.concatenate(found)), self.shape), axis=1)
+        return Pricing(tuples, float(reduced.min()))
+
+    def bounds(self) -> tuple[float, float]:
+        """The least and the largest entry."""
+        return float(self.tensor.min()), float(self.tensor.max())
+
+    def log_marginal(self, log_weights: LogWeights, scale: Scalar, i: int) -> Float[Array, "_"]:
+        """The logarithm of sum over tuples with j_i = v of exp(sum_l w_l[j_l] - scale C_j), for each v."""
+        exponents = -scale * jnp.asarray(self.tensor)
+        for axis, weights in enumerate(log_weights):
+            exponents += jnp.expand_dims(weights, [a for a in range(self.tensor.ndim) if a != axis])
+        return log_sum(exponents, axis=tuple(a for a in range(self.tensor.ndim) if a != i))
+
+
+def log_sum(values: Float[Array, "..."], axis: int | tuple[int, ...]) -> Float[Array, "..."]:
+    """The logarithm of a sum of exponentials; -inf, with a gradient of zero, where every term is zero."""
+    empty = jnp.all(values == -jnp.inf, axis=axis, keepdims=True)
+    found = jax.nn.logsumexp(jnp.where(empty, 0.0, values), axis=axis)
+    return jnp.where(jnp.squeeze(empty, axis), -jnp.inf, found)
+
+
+def outer_sum(p: Potentials) -> Float64[np.ndarray, "..."]:
+    """The tensor sum_i p_i[j_i]."""
+    total = np.zeros(())
+    for potential in p:
+        total = total[..., None] + potential
+    return total
+
+
+def gathered(p: Potentials, tuples: Tuples) -> Float64[np.ndarray, "m"]:
+    """sum_i p_i[j_i] at the given tuples."""
+    return sum((potential[tuples[:, i]] for i, potential in enumerate(p)), np.zeros(len(tuples)))
+
+
+def every_tuple(shape: tuple[int, ...]) -> Tuples:
+    """All tuples, in lexicographic order."""
+    return np.stack(np.unravel_index(np.arange(math.prod(shape)), shape), axis=1)
+
+
+def dense(cost: Cost) -> TensorCost:
+    """The cost with all its entries, for small instances.
+
+    Args:
+        cost: any cost.
+
+    Returns:
+        The same cost as a tensor.
+
+    Raises:
+        ValueError: if it has more than 2^22 entries.
+    """
+    if isinstance(cost, TensorCost):
+        return cost
+    expect_dense("dense", cost.shape)
+    return TensorCost(cost.at(every_tuple(cost.shape)).reshape(cost.shape))
+
+
+def expect_dense(where: str, shape: tuple[int, ...]) -> None:
+    """Refuses a tensor of more than `MAX_DENSE` entries, and names what fits."""
+    size = math.prod(shape)
+    if size > MAX_DENSE:
+        raise ValueError(
+            f"{where}: a tensor of shape {shape} has {size:.3g} entries, more than {MAX_DENSE}; "
+            f"ColumnGeneration needs one row for each of the {sum(shape)} points instead"
+        )
+
+
+def exact_minimum(index: tuple[int, ...], value: float) -> Minimum:
+    """A minimum that is known exactly."""
+    return Minimum(index, value, value)
+
+
+def expect_finite(name: str, array: Float[np.ndarray, "..."]) -> None:
+    """Refuses infinite entries and NaN, and says where the first one is."""
+    if not np.isfinite(array).all():
+        where = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
+        raise ValueError(f"{name}{list(where)} is {array[where]}, expected finite entries")

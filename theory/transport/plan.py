@@ -1,0 +1,315 @@
+"""Transport plans: sparse ones as atoms, dense ones as scalings of exp(-eta C), and rounding to exact marginals."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Float64, Int
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import lsqr
+
+from theory.arrays import Scalar
+from theory.transport.cost import Cost, LogWeights, SoftCost, Tuples, every_tuple, expect_dense
+
+Marginals: TypeAlias = Sequence[Float64[np.ndarray, "_"]]
+"""One array for each marginal."""
+
+_NEGLIGIBLE = 1e-14  # mass below which an atom is rounding error
+_DUST = 1e-11  # and below which an atom of a linear program is
+
+
+@dataclass(frozen=True, eq=False)
+class SparsePlan:
+    """Masses on a list of tuples.
+
+    Attributes:
+        shape: the sizes n_1, ..., n_k.
+        tuples: the atoms, distinct.
+        masses: their masses, positive.
+    """
+
+    shape: tuple[int, ...]
+    tuples: Tuples
+    masses: Float64[np.ndarray, "m"]
+
+    @property
+    def support_size(self) -> int:
+        """The number of atoms."""
+        return len(self.masses)
+
+    def marginals(self) -> tuple[Float64[np.ndarray, "_"], ...]:
+        """The marginals m_1, ..., m_k."""
+        return tuple(np.bincount(self.tuples[:, i], self.masses, n) for i, n in enumerate(self.shape))
+
+    def cost(self, cost: Cost) -> float:
+        """<C, P>."""
+        return math.fsum(cost.at(self.tuples) * self.masses)
+
+    def dense(self) -> Float64[np.ndarray, "..."]:
+        """The tensor P, for small instances.
+
+        Raises:
+            ValueError: if it has more than 2^22 entries.
+        """
+        expect_dense("SparsePlan", self.shape)
+        tensor = np.zeros(self.shape)
+        np.add.at(tensor, tuple(self.tuples.T), self.masses)
+        return tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledPlan:
+    """P_j = exp(sum_i w_i[j_i] - scale C_j) + mass prod_i q_i[j_i]: what rounding a Sinkhorn iterate gives.
+
+    Attributes:
+        kernel: the cost C, which is taken as its soft sums take it.
+        scale: eta.
+        log_weights: w, the logarithms of the scalings.
+        correction: q_i, distributions.
+        mass: of the correction.
+    """
+
+    kernel: SoftCost
+    scale: float
+    log_weights: tuple[Float64[np.ndarray, "_"], ...]
+    correction: tuple[Float64[np.ndarray, "_"], ...]
+    mass: float
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes n_1, ..., n_k."""
+        return self.kernel.shape
+
+    @property
+    def support_size(self) -> int:
+        """The number of tuples of points that have mass."""
+        return math.prod(int(np.count_nonzero(np.isfinite(w))) for w in self.log_weights)
+
+    def marginals(self) -> tuple[Float64[np.ndarray, "_"], ...]:
+        """The marginals m_1, ..., m_k."""
+        scaled = log_marginals(self.kernel, self.log_weights, self.scale)
+        return tuple(np.exp(m) + self.mass * q for m, q in zip(scaled, self.correction, strict=True))
+
+    def cost(self, cost: SoftCost) -> float:
+        """<C, P>, for the cost that the plan scales.
+
+        Raises:
+            ValueError: if that is another cost.
+        """
+        if cost is not self.kernel:
+            raise ValueError("ScaledPlan: its cost is known for the cost that it scales, got another one")
+        with jax.enable_x64(True), np.errstate(divide="ignore"):
+            scaled, mean = (float(x) for x in _mean_cost(cost, self.log_weights, self.scale))
+            _, rest = _mean_cost(cost, tuple(np.log(q) for q in self.correction), 0.0) if self.mass else (0.0, 0.0)
+        return math.exp(scaled) * mean + self.mass * float(rest)
+
+    def dense(self) -> Float64[np.ndarray, "..."]:
+        """The tensor P, for small instances.
+
+        Raises:
+            ValueError: if it has more than 2^22 entries.
+        """
+        expect_dense("ScaledPlan", self.shape)
+        tuples = every_tuple(self.shape)
+        each = range(len(self.shape))
+        scaled = np.exp(sum(self.log_weights[i][tuples[:, i]] for i in each) - self.scale * self.kernel.soft_at(tuples))
+        apart = np.prod([self.correction[i][tuples[:, i]] for i in each], axis=0)
+        return (scaled + self.mass * apart).reshape(self.shape)
+
+
+Plan: TypeAlias = SparsePlan | ScaledPlan
+"""What a solver gives."""
+
+
+def marginal_error(got: Marginals, wanted: Marginals) -> float:
+    """max_i |m_i - mu_i|_1."""
+    return max(float(np.abs(m - mu).sum()) for m, mu in zip(got, wanted, strict=True))
+
+
+def monotone_plan(marginals: Marginals) -> SparsePlan:
+    """The plan that moves through all marginals in step, from the first point of each to the last.
+
+    It is the north-west corner walk; where the points lie on a line in increasing order it is optimal for every cost
+    that is a convex function of differences.
+
+    Args:
+        marginals: k distributions.
+
+    Returns:
+        A plan with at most sum_i n_i - k + 1 atoms and these marginals.
+    """
+    ends = [np.cumsum(mu) for mu in marginals]
+    total = min(float(end[-1]) for end in ends)
+    stops = np.unique(np.minimum(np.concatenate(ends), total))
+    starts = np.concatenate([[0.0], stops[:-1]])
+    kept = stops - starts > _NEGLIGIBLE
+    middles = (starts[kept] + stops[kept]) / 2
+    tuples = np.stack([np.searchsorted(end, middles, side="right") for end in ends], axis=1)
+    masses = np.diff(stops[kept], prepend=0.0)
+    return SparsePlan(tuple(len(mu) for mu in marginals), tuples, masses)
+
+
+def recoupled(
+    plan: SparsePlan, some: Bool[np.ndarray, "k"], kept: Int[np.ndarray, "m"], given: Int[np.ndarray, "m"]
+) -> SparsePlan:
+    """The plan with some marginals taken apart from the others, and paired with them anew, in step along two orders.
+
+    Args:
+        plan: any plan.
+        some: the marginals that are taken apart.
+        kept: an order of the atoms, for the other marginals.
+        given: an order of the atoms, for these.
+
+    Returns:
+        A plan with the same marginals, with at most m - 1 atoms more.
+    """
+    pairs = monotone_plan([plan.masses[kept] / plan.masses.sum(), plan.masses[given] / plan.masses.sum()])
+    tuples = np.where(some, plan.tuples[given[pairs.tuples[:, 1]]], plan.tuples[kept[pairs.tuples[:, 0]]])
+    return _merged(SparsePlan(plan.shape, tuples, pairs.masses))
+
+
+def refined(plan: SparsePlan, marginals: Marginals) -> SparsePlan:
+    """The atoms of more than 1e-11 with masses that meet the marginals to rounding error, where a least change does.
+
+    A linear program leaves errors of its tolerance, which rounding would turn into further atoms.
+
+    Args:
+        plan: a plan that nearly has the marginals.
+        marginals: k distributions.
+
+    Returns:
+        The changed plan, or these atoms unchanged where a mass would be negative or the error no smaller.
+    """
+    plan = SparsePlan(plan.shape, plan.tuples[plan.masses > _DUST], plan.masses[plan.masses > _DUST])
+    starts = np.cumsum([0, *plan.shape[:-1]])
+    columns = np.repeat(np.arange(len(plan.masses)), len(plan.shape))
+    rows = (plan.tuples + starts).ravel()
+    matrix = csr_array((np.ones(len(rows)), (rows, columns)), shape=(sum(plan.shape), len(plan.masses)))
+    wanted = np.concatenate(marginals)
+    change = lsqr(matrix, wanted - matrix @ plan.masses, atol=1e-14, btol=1e-14)[0]
+    changed = SparsePlan(plan.shape, plan.tuples, plan.masses + change)
+    before, after = (marginal_error(p.marginals(), marginals) for p in (plan, changed))
+    return changed if after < before and (changed.masses >= 0).all() else plan
+
+
+def round_sparse(plan: SparsePlan, marginals: Marginals) -> SparsePlan:
+    """The nearest plan, in a sense, that has the given marginals.
+
+    Atoms are scaled down until no point has too much, and a monotone plan brings what is missing.
+
+    Args:
+        plan: not negative.
+        marginals: k distributions.
+
+    Returns:
+        A plan with these marginals (to 1e-13); its tuples are distinct. It differs from the given one by at most twice
+        the sum over i of |m_i - mu_i|_1, in the sum of absolute values.
+
+    Source: Altschuler, Weed and Rigollet 2017 for two marginals (from memory, unverified), extended.
+    """
+    masses = np.maximum(plan.masses, 0.0)
+    for i, mu in enumerate(marginals):
+        held = np.bincount(plan.tuples[:, i], masses, len(mu))
+        masses = masses * np.minimum(1.0, _ratio(mu, held))[plan.tuples[:, i]]
+    scaled = SparsePlan(plan.shape, plan.tuples, masses)
+    missing = [np.maximum(mu - m, 0.0) for mu, m in zip(marginals, scaled.marginals(), strict=True)]
+    mass = min(float(part.sum()) for part in missing)
+    if mass <= 10 * _NEGLIGIBLE:
+        return _merged(scaled)
+    rest = monotone_plan([part / part.sum() for part in missing])
+    tuples = np.concatenate([plan.tuples, rest.tuples])
+    return _merged(SparsePlan(plan.shape, tuples, np.concatenate([masses, mass * rest.masses])))
+
+
+def round_scaled(
+    kernel: SoftCost, scale: float, log_weights: Sequence[Float64[np.ndarray, "_"]], marginals: Marginals
+) -> ScaledPlan:
+    """Scales slices down until no point has too much, and adds a product of distributions that brings what is missing.
+
+    Args:
+        kernel: the cost C.
+        scale: eta.
+        log_weights: w of the plan exp(sum_i w_i[j_i] - eta C_j).
+        marginals: k distributions.
+
+    Returns:
+        A plan with these marginals.
+
+    Source: as `round_sparse`.
+    """
+    weights = list(log_weights)
+    for i, mu in enumerate(marginals):
+        held = log_marginals(kernel, weights, scale)[i]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            weights[i] = weights[i] + np.where(mu > 0, np.minimum(0.0, np.log(mu) - held), -np.inf)
+    held = log_marginals(kernel, weights, scale)
+    missing = [np.maximum(mu - np.exp(m), 0.0) for mu, m in zip(marginals, held, strict=True)]
+    mass = min(float(part.sum()) for part in missing)
+    parts = missing if mass > _NEGLIGIBLE else marginals
+    correction = tuple(part / part.sum() for part in parts)
+    return ScaledPlan(kernel, scale, tuple(weights), correction, mass if mass > _NEGLIGIBLE else 0.0)
+
+
+def log_marginals(
+    kernel: SoftCost, log_weights: Sequence[Float64[np.ndarray, "_"]], scale: float
+) -> tuple[Float64[np.ndarray, "_"], ...]:
+    """The logarithms of the marginals of exp(sum_i w_i[j_i] - scale C_j), in float64.
+
+    Args:
+        kernel: the cost C.
+        log_weights: w.
+        scale: eta.
+
+    Returns:
+        One array for each marginal.
+    """
+    with jax.enable_x64(True):
+        return tuple(np.asarray(m) for m in _log_marginals(kernel, tuple(log_weights), jnp.float64(scale)))
+
+
+def log_mass(kernel: SoftCost, log_weights: Sequence[Float64[np.ndarray, "_"]], scale: float) -> float:
+    """The logarithm of the sum of exp(sum_i w_i[j_i] - scale C_j) over all tuples, in float64.
+
+    Args:
+        kernel: the cost C.
+        log_weights: w.
+        scale: eta.
+
+    Returns:
+        The logarithm; -inf where every tuple is excluded.
+    """
+    with jax.enable_x64(True):
+        return float(_log_mass(kernel, tuple(log_weights), jnp.float64(scale)))
+
+
+@jax.jit
+def _log_mass(kernel: SoftCost, log_weights: LogWeights, scale: Scalar) -> Float[Array, ""]:
+    return jax.nn.logsumexp(kernel.log_marginal(log_weights, scale, 0))
+
+
+@jax.jit
+def _log_marginals(kernel: SoftCost, log_weights: LogWeights, scale: Scalar) -> list[Float[Array, "_"]]:
+    return [kernel.log_marginal(log_weights, scale, i) for i in range(len(log_weights))]
+
+
+@jax.jit
+def _mean_cost(kernel: SoftCost, log_weights: LogWeights, scale: Scalar) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """The logarithm of the mass of a scaled plan, and its mean cost per mass."""
+    total = lambda t: jax.nn.logsumexp(kernel.log_marginal(log_weights, t, 0))
+    mass, slope = jax.value_and_grad(total)(jnp.asarray(scale, float))
+    return mass, -slope
+
+
+def _ratio(mu: Float64[np.ndarray, "n"], held: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    return np.divide(mu, held, out=np.ones_like(mu), where=held > 0)
+
+
+def _merged(plan: SparsePlan) -> SparsePlan:
+    """The same plan with distinct tuples and positive masses."""
+    tuples, where = np.unique(plan.tuples, axis=0, return_inverse=True)
+    masses = np.bincount(where.ravel(), plan.masses, len(tuples))
+    return SparsePlan(plan.shape, tuples[masses > _NEGLIGIBLE], masses[masses > _NEGLIGIBLE])

@@ -1,0 +1,190 @@
+"""Costs of sets: n = 2 at every marginal, and C_j = f({i : j_i = 1}). Network reliability is the example.
+
+An edge e of a graph is up with a known probability, and nothing is known of how edges depend on each other. With the
+cost 1[connected] the least cost is the least probability that the graph of the edges that are up is connected; with
+1 - 1[connected] one minus the cost is the largest.
+"""
+
+import abc
+import math
+from collections.abc import Sequence
+
+import equinox as eqx
+import networkx as nx
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from theory.transport.cost import Cost, Minimum, Potentials, Pricing, Tuples, exact_minimum, gathered
+from theory.transport.plan import Marginals
+
+_ROOM = 2**22
+_ROUNDING = 1e-9
+
+
+class SetCost(Cost):
+    """C_j = f({i : j_i = 1}): a cost whose least reduced cost is the minimum over sets of f less a sum of weights."""
+
+    @property
+    @abc.abstractmethod
+    def elements(self) -> int:
+        """The number k of elements."""
+
+    @abc.abstractmethod
+    def of(self, sets: Bool[np.ndarray, "m k"]) -> Float64[np.ndarray, "m"]:
+        """The values f(S)."""
+
+    @abc.abstractmethod
+    def small(self, weights: Float64[np.ndarray, "k"]) -> Bool[np.ndarray, "m k"]:
+        """Sets with small f(S) - weights(S); the minimiser is one of them."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Two for each element."""
+        return (2,) * self.elements
+
+    def at(self, tuples: Tuples) -> Float64[np.ndarray, "m"]:
+        """The entries C_j at the given tuples."""
+        return self.of(tuples.astype(bool))
+
+    def argmin(self, p: Potentials) -> Minimum:
+        """A tuple of least reduced cost, exactly."""
+        found = self.price(p)
+        reduced = self.at(found.tuples) - gathered(p, found.tuples)
+        best = int(reduced.argmin())
+        return exact_minimum(tuple(map(int, found.tuples[best])), float(reduced[best]))
+
+    def price(self, p: Potentials) -> Pricing:
+        """The sets that `small` finds, as tuples."""
+        finite = self._finite(p)
+        sets = np.unique(self.small(np.array([potential[1] - potential[0] for potential in finite])), axis=0)
+        tuples = sets.astype(np.int64)
+        return Pricing(tuples, float((self.at(tuples) - gathered(p, tuples)).min()))
+
+    def _finite(self, p: Potentials) -> Potentials:
+        """The potentials with -inf replaced by a number so low that it is never worth its cost."""
+        low, high = self.bounds()
+        span = high - low + sum(float(np.ptp(q[np.isfinite(q)])) for q in p if np.isfinite(q).any())
+        floor = min(float(q[np.isfinite(q)].min(initial=0.0)) for q in p) - 2 * span - 1
+        return [np.maximum(q, floor) for q in p]
+
+
+class Reliability(SetCost):
+    """1[connected] of the edges that are up (worst case), or 1 - 1[connected] (best case).
+
+    Worst case: if the edges of positive weight leave the graph in parts, they are the minimiser; else it is they, or
+    they without a global minimum cut. Best case: the edges of positive weight, or they and the heaviest edges that
+    connect their parts.
+
+    Attributes:
+        edges: pairs of distinct vertices 0..v-1, distinct.
+        best: whether it is the best case.
+
+    Raises:
+        ValueError: if an edge is a loop or occurs twice, or the graph of all edges is not connected.
+
+    Source: arXiv 2008.03006, network reliability (from memory, unverified; checked by brute force).
+    """
+
+    edges: tuple[tuple[int, int], ...] = eqx.field(static=True, converter=tuple)
+    best: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self) -> None:
+        graph = nx.Graph(self.edges)
+        distinct = {frozenset(edge) for edge in self.edges}
+        if any(len(edge) < 2 for edge in distinct) or len(distinct) < len(self.edges):
+            raise ValueError("Reliability: expected distinct edges between distinct vertices")
+        if sorted(graph) != list(range(len(graph))) or not graph:
+            raise ValueError(f"Reliability: the edges name vertices {sorted(graph)}, expected 0, 1, ..., v - 1")
+        if not nx.is_connected(graph):
+            parts = [sorted(part) for part in nx.connected_components(graph)]
+            raise ValueError(f"Reliability: the graph is not connected, its parts are {parts}")
+
+    @property
+    def elements(self) -> int:
+        """The number of edges."""
+        return len(self.edges)
+
+    @property
+    def vertices(self) -> int:
+        """The number of vertices."""
+        return 1 + max(max(edge) for edge in self.edges)
+
+    def bounds(self) -> tuple[float, float]:
+        """Zero and one."""
+        return 0.0, 1.0
+
+    def initial_potentials(self, marginals: Marginals) -> tuple[Float64[np.ndarray, "_"], ...]:
+        """Equal weights on all edges, as large as is feasible: what a cut, or a spanning tree, must weigh is 1.
+
+        Worst case: 1 over the edge connectivity for an edge that is down. Best case: 1/(v - 1) for one that is up.
+        """
+        if self.best:
+            return tuple(np.array([0.0, -1 / (self.vertices - 1)]) + 1 / self.elements for _ in self.edges)
+        connectivity = nx.edge_connectivity(nx.Graph(self.edges))
+        return tuple(np.array([-1 / connectivity, 0.0]) + 1 / self.elements for _ in self.edges)
+
+    def of(self, sets: Bool[np.ndarray, "m k"]) -> Float64[np.ndarray, "m"]:
+        """Whether the edges of each set do not do what is hoped for: 0 or 1."""
+        chunk = max(1, _ROOM // self.vertices**2)
+        parts = [self._connected(sets[start : start + chunk]) for start in range(0, len(sets), chunk)]
+        connected = np.concatenate([np.empty(0, bool), *parts])
+        return np.where(connected != self.best, 1.0, 0.0)
+
+    def small(self, weights: Float64[np.ndarray, "k"]) -> Bool[np.ndarray, "m k"]:
+        """Edges of positive weight, changed to be connected or not."""
+        up = weights > 0
+        if bool(self._connected(up[None])[0]) == self.best:
+            exact = up[None]
+        else:
+            exact = np.stack([up, self._completed(up, weights) if self.best else self._cut(up, weights)])
+        return np.concatenate([exact, self._trees(up, weights) if self.best else self._stars(weights)])
+
+    def _connected(self, sets: Bool[np.ndarray, "m k"]) -> Bool[np.ndarray, "m"]:
+        """Whether the edges of each set connect all vertices, by squaring adjacency matrices."""
+        a, b = np.array(self.edges).T
+        reach = np.tile(np.eye(self.vertices, dtype=np.float32), (len(sets), 1, 1))
+        reach[:, a, b] = reach[:, b, a] = sets
+        for _ in range(math.ceil(math.log2(self.vertices))):
+            reach = np.minimum(reach @ reach, 1.0)
+        return np.asarray((reach[:, 0] > 0).all(axis=1))
+
+    def _cut(self, up: Bool[np.ndarray, "k"], weights: Float64[np.ndarray, "k"]) -> Bool[np.ndarray, "k"]:
+        """The set without a global minimum cut."""
+        graph = nx.Graph()
+        graph.add_weighted_edges_from((*self.edges[e], float(weights[e])) for e in np.flatnonzero(up))
+        _, (side, _) = nx.stoer_wagner(graph)
+        a, b = np.isin(np.array(self.edges), side).T
+        return up & (a == b)
+
+    def _stars(self, weights: Float64[np.ndarray, "k"]) -> Bool[np.ndarray, "v k"]:
+        """For each vertex, the edges that weigh something or nothing, without those at the vertex."""
+        at = np.arange(self.vertices)[:, None, None] == np.array(self.edges)
+        return np.tile(weights >= -_ROUNDING, (self.vertices, 1)) & ~at.any(axis=2)
+
+    def _completed(self, up: Bool[np.ndarray, "k"], weights: Float64[np.ndarray, "k"]) -> Bool[np.ndarray, "k"]:
+        """The set with the heaviest edges that connect its parts: a maximum spanning tree that is free within them."""
+        completed = up.copy()
+        completed[self._tree(np.where(up, np.inf, weights))] = True
+        return completed
+
+    def _trees(self, up: Bool[np.ndarray, "k"], weights: Float64[np.ndarray, "k"]) -> Bool[np.ndarray, "t k"]:
+        """The set with spanning trees, each the heaviest of the edges that earlier ones do not hold, if it can."""
+        keys, found = weights.copy(), []
+        below = weights.min() - 1 - np.ptp(weights)
+        for _ in range(self.vertices // 2):
+            tree = self._tree(keys)
+            keys[tree] = below
+            found.append(up & (weights > _ROUNDING))
+            found[-1][tree] = True
+        return np.array(found)
+
+    def _tree(self, keys: Float64[np.ndarray, "k"]) -> list[int]:
+        """The edges of a maximum spanning tree."""
+        graph = nx.Graph()
+        graph.add_edges_from((*edge, {"weight": keys[e], "edge": e}) for e, edge in enumerate(self.edges))
+        return [data["edge"] for _, _, data in nx.maximum_spanning_edges(graph, data=True)]
+
+
+def complete_graph(vertices: int) -> Sequence[tuple[int, int]]:
+    """The edges of the complete graph on 0..v-1."""
+    return tuple((a, b) for a in range(vertices) for b in range(a + 1, vertices))
