@@ -1,11 +1,23 @@
 """The cost of the Wasserstein barycenter: C_j = min_y sum_i lambda_i |x_i,j_i - y|^2."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float64
 
-from theory.transport.cost import Cost, Minimum, Potentials, Pricing, Tuples, dense, expect_finite, gathered
+from theory.transport.cost import (
+    MAX_DENSE,
+    Cost,
+    Minimum,
+    Potentials,
+    Pricing,
+    TensorCost,
+    Tuples,
+    dense,
+    expect_finite,
+    gathered,
+)
 from theory.transport.power_diagram import Sites, minimum
 
 _DIMENSIONS = 3  # boxes have 2^d corners
@@ -81,7 +93,7 @@ class BarycenterCost(Cost):
             ValueError: if there are more than three dimensions and the tensor has more than 2^22 entries.
         """
         if self.points[0].shape[1] > _DIMENSIONS:
-            return dense(self).price(p)
+            return self._written_down().price(p)
         origin, low, high = self._box()
         sites = self._sites(p, origin)
         diameter, largest = (
@@ -96,6 +108,15 @@ class BarycenterCost(Cost):
         """Zero and a quarter of the squared diameter of all points: no variance is larger."""
         _, low, high = self._box()
         return 0.0, float(np.sum((high - low) ** 2)) / 4
+
+    def _written_down(self) -> TensorCost:
+        d, size, rows = self.points[0].shape[1], math.prod(self.shape), sum(self.shape)
+        if size > MAX_DENSE:
+            raise ValueError(
+                f"BarycenterCost: in dimension {d} the whole tensor is searched; its {size:.3g} entries are more than "
+                f"{MAX_DENSE}; fixed_support fits: a support of m points makes {rows} m variables"
+            )
+        return dense(self)
 
     def _box(self) -> tuple[Float64[np.ndarray, "d"], Float64[np.ndarray, "d"], Float64[np.ndarray, "d"]]:
         """The middle of all points, and the corners of a box around them, from the middle."""
