@@ -11,8 +11,21 @@ from dsl.activations import Tanh as Tanh
 from dsl.alignment import Alignment as Alignment
 from dsl.alignment import LevelWeights as LevelWeights
 from dsl.analysis import Analysis as Analysis
+from dsl.convergence import FactAlignment as FactAlignment
+from dsl.convergence import NfaAlignment as NfaAlignment
 from dsl.coordinate_descent import CoordinateDescent as CoordinateDescent
 from dsl.dags import QuadraticDag as QuadraticDag
+from dsl.datasets import Digits as Digits
+from dsl.datasets import Split as Split
+from dsl.distances import Cca as Cca
+from dsl.distances import Cka as Cka
+from dsl.distances import Distance as Distance
+from dsl.distances import DistanceMatrix as DistanceMatrix
+from dsl.distances import Gulp as Gulp
+from dsl.distances import Labels as Labels
+from dsl.distances import PredictionGap as PredictionGap
+from dsl.distances import Procrustes as Procrustes
+from dsl.distances import RandomLabels as RandomLabels
 from dsl.domains import Bits as Bits
 from dsl.domains import Classes as Classes
 from dsl.domains import Graphs as Graphs
@@ -65,6 +78,7 @@ from dsl.laws import Hypercube as Hypercube
 from dsl.limits import MeanFieldLimit as MeanFieldLimit
 from dsl.losses import L2 as L2
 from dsl.losses import CorrelationLoss as CorrelationLoss
+from dsl.losses import CrossEntropy as CrossEntropy
 from dsl.losses import LogisticLoss as LogisticLoss
 from dsl.losses import Loss as Loss
 from dsl.losses import Penalty as Penalty
@@ -112,6 +126,7 @@ from dsl.rates import Cosine as Cosine
 from dsl.rates import Piecewise as Piecewise
 from dsl.rates import Rate as Rate
 from dsl.realise import Seeded as Seeded
+from dsl.representations import Representation as Representation
 from dsl.rest import Rest as Rest
 from dsl.results import Result as Result
 from dsl.results import Stored as Stored
@@ -171,7 +186,9 @@ __all__ = [
     "Biased",
     "Bits",
     "BlockCirculance",
+    "Cca",
     "Character",
+    "Cka",
     "Claim",
     "Classes",
     "Coefficients",
@@ -179,13 +196,18 @@ __all__ = [
     "CorrelationLoss",
     "Cosine",
     "Count",
+    "CrossEntropy",
     "Cyclic",
     "Descent",
+    "Digits",
+    "Distance",
+    "DistanceMatrix",
     "Distribution",
     "Draw",
     "Every",
     "Exact",
     "Experiment",
+    "FactAlignment",
     "FactMean",
     "FactUpdate",
     "Fault",
@@ -198,6 +220,7 @@ __all__ = [
     "Graphs",
     "Group",
     "GroupElement",
+    "Gulp",
     "HermiteSeries",
     "Hypercube",
     "Isotropic",
@@ -205,6 +228,7 @@ __all__ = [
     "KernelMachine",
     "Knob",
     "Labelled",
+    "Labels",
     "Laplace",
     "LevelWeights",
     "LogSpaced",
@@ -220,6 +244,7 @@ __all__ = [
     "ModularAddition",
     "Monomial",
     "Moved",
+    "NfaAlignment",
     "NfaUpdate",
     "Noise",
     "NoisyGd",
@@ -233,17 +258,21 @@ __all__ = [
     "Point",
     "Polynomial",
     "Prediction",
+    "PredictionGap",
     "Problem",
+    "Procrustes",
     "Product",
     "Program",
     "Protocol",
     "QuadraticDag",
     "Radial",
+    "RandomLabels",
     "Rate",
     "Rbf",
     "Real",
     "Reals",
     "Relu",
+    "Representation",
     "ResNet",
     "Rest",
     "Result",
@@ -267,6 +296,7 @@ __all__ = [
     "SpecError",
     "Sphere",
     "SphericalSgd",
+    "Split",
     "SquaredLoss",
     "Stabiliser",
     "Standard",

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from pydantic import Field
 
-from dsl.domains import inner
 from dsl.draws import Exact
 from dsl.faults import Fault
 from dsl.fields import Count
 from dsl.kernels import KernelExpansion, KernelMachine, Radial
 from dsl.keys import Streams
+from dsl.models import architecture
 from dsl.protocols import Protocol, TrainingState, initial_model
 from dsl.updates import Update
 
@@ -71,9 +71,7 @@ class FeatureMachine(Protocol):
 
 def without_metric(model: Any) -> str | None:
     """Why a model has no metric to learn; None where it has one."""
-    model = inner(model)
-    while hasattr(model, "run"):  # `Trained`, whose module knows this one
-        model = inner(model.run.model)
-    if isinstance(model, KernelMachine) and isinstance(model.kernel, Radial):
+    found = architecture(model)
+    if isinstance(found, KernelMachine) and isinstance(found.kernel, Radial):
         return None
-    return f"expected a KernelMachine with a radial kernel, whose metric is learned, got {model!r}"
+    return f"expected a KernelMachine with a radial kernel, whose metric is learned, got {found!r}"

@@ -7,6 +7,7 @@ from typing import Any, Generic
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float
 
 from dsl.domains import Real, Reals, Y_contra
@@ -165,6 +166,16 @@ class LogisticLoss(Loss[Real]):
         return jax.nn.softplus(-y * prediction)
 
 
+class CrossEntropy(Loss[Reals]):
+    """-sum_k y_k log softmax(f)_k for labels y that are one-hot vectors, or probabilities of the classes."""
+
+    def __call__(self, prediction: Float[Array, "n k"], y: Float[Array, "n k"]) -> Float[Array, "n"]:
+        """The cross-entropy of each example, in nats."""
+        if jnp.ndim(prediction) != 2:
+            raise ValueError(f"CrossEntropy: expected an output for each class, got shape {jnp.shape(prediction)}")
+        return optax.softmax_cross_entropy(prediction, y)
+
+
 class CorrelationLoss(Loss[Real]):
     """-f y: the part of the squared loss that a network of vanishing size feels."""
 
@@ -182,3 +193,25 @@ class L2(Penalty):
         """The sum of w^2 over everything that is trained, times lam / 2."""
         squares = [jnp.sum(jnp.square(w)) for w in jax.tree.leaves(weights_of(model))]
         return self.lam / 2 * functools.reduce(jnp.add, squares)
+
+
+def decay(term: Loss[Any] | Penalty) -> Any:
+    """The lam of the penalty lam/2 |w|^2 on all weights that a loss, or a penalty, contains.
+
+    Raises:
+        ValueError: if a penalty is not of this form.
+    """
+    match term:
+        case L2():
+            return term.lam
+        case ScaledLoss():
+            return term.weight * decay(term.loss)
+        case ScaledPenalty():
+            return term.weight * decay(term.penalty)
+        case LossSum():
+            return sum(map(decay, (*term.losses, *term.penalties)))
+        case PenaltySum():
+            return sum(map(decay, term.penalties))
+        case Penalty():
+            raise ValueError(f"{term!r} is no penalty lam/2 |w|^2 on all weights")
+    return 0.0

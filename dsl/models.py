@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Key
 
 from dsl import keys
 from dsl.activations import Activation
-from dsl.domains import Real, Reals, X_contra, Y, Y_co
+from dsl.domains import Real, Reals, X_contra, Y, Y_co, inner
 from dsl.faults import Fault
 from dsl.fields import Count
 from dsl.keys import Streams
@@ -58,6 +58,14 @@ class OwnStart(eqx.Module):
     def init(self, key: Key[Array, ""], task: Any) -> eqx.Module:
         """The module of the own key, whatever key is given."""
         return self.model.init(self.key, task)
+
+
+def architecture(model: Any) -> Any:
+    """The noun that says what a model is: inside combinators, and of `Trained` the model of its run."""
+    model = inner(model)
+    while hasattr(model, "run"):
+        model = inner(model.run.model)
+    return model
 
 
 class Scaling(Spec, abstract=True):

@@ -39,9 +39,30 @@ class Network(eqx.Module):
 
     def __call__(self, x: Float[Array, "*batch d"]) -> Float[Array, "..."]:
         """The output for each input, without a last axis where it is one real number."""
+        return self.outputs(x)[-1]
+
+    @property
+    def layers(self) -> tuple[Linear, ...]:
+        """The hidden layers and the readout."""
+        return (*self.hidden, self.readout)
+
+    def outputs(self, x: Float[Array, "*batch d"]) -> list[Float[Array, "..."]]:
+        """What each layer puts out for each input: hidden ones after the activation, then the output."""
+        found = []
         for i, layer in enumerate(self.hidden):
             y = self.activation(layer(x))
             x = y + x if self.residual and i else y
+            found.append(x)
+        return [*found, self._read(x)]
+
+    def after(self, number: int, h: Float[Array, "*batch in"]) -> Float[Array, "..."]:
+        """The output as a function of the input h of one layer, through its weights alone: its skip is held fixed."""
+        for i in range(number, len(self.hidden)):
+            y, skip = self.activation(self.hidden[i](h)), jax.lax.stop_gradient(h) if i == number else h
+            h = y + skip if self.residual and i else y
+        return self._read(h)
+
+    def _read(self, x: Float[Array, "*batch in"]) -> Float[Array, "..."]:
         out = self.readout(x)
         return jnp.squeeze(out, axis=-1) if self.scalar else out
 

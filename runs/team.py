@@ -6,10 +6,12 @@ arrays (safetensors); nothing is ever unpickled.
 """
 
 import json
+import os
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -22,6 +24,10 @@ ANSWER_SECONDS = 60.0
 START_SECONDS = 300.0
 FORGET_EVERY = 256
 Arrays = Mapping[str, np.ndarray]
+
+
+class Gone(RunError):
+    """Another process has ended without a word, or does not answer: this one cannot part from it in good order."""
 
 
 @dataclass
@@ -79,12 +85,12 @@ class Team:
         """Wait until every follower has read everything.
 
         Raises:
-            RunError: if one of them does not.
+            Gone: if one of them does not.
         """
         until = time.monotonic() + ANSWER_SECONDS
         while missing := {r for r in range(1, self.count) if self._reads().get(r, 0) < self._said}:
             if time.monotonic() > until:
-                raise RunError(f"process {min(missing)} of {self.count} does not answer; finished points are kept")
+                raise Gone(f"process {min(missing)} of {self.count} does not answer; finished points are kept")
             time.sleep(0.05)
 
     def present(self, about: Mapping[str, Any]) -> None:
@@ -95,7 +101,7 @@ class Team:
         """What each follower is about to do.
 
         Raises:
-            RunError: if one of them does not say so.
+            Gone: if one of them does not say so.
         """
         return [self._about(rank) for rank in range(1, self.count)]
 
@@ -114,7 +120,7 @@ class Team:
     def _about(self, rank: int) -> dict[str, Any]:
         told = self._get(f"{_ROOT}/about/{rank}", START_SECONDS)
         if told is None:
-            raise RunError(f"process {rank} of {self.count} has not said for {START_SECONDS:.0f} s what it runs")
+            raise Gone(f"process {rank} of {self.count} has not said for {START_SECONDS:.0f} s what it runs")
         return json.loads(told)
 
     def _get(self, key: str, seconds: float) -> str | None:
@@ -123,7 +129,7 @@ class Team:
         except Exception as error:  # jaxlib has no class for it
             if "DEADLINE_EXCEEDED" in str(error):
                 return None
-            raise RunError(f"process 0 is gone: {error}") from None
+            raise Gone(f"process 0 is gone: {error}") from None
 
     def _reads(self) -> dict[int, int]:
         """How many messages each follower has read."""
@@ -189,3 +195,9 @@ def leave() -> None:
     import jax
 
     jax.distributed.shutdown()
+
+
+def abandon() -> NoReturn:
+    """End this process at once: parting in good order would wait for one that is gone, and then abort."""
+    sys.stderr.flush()
+    os._exit(1)

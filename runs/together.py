@@ -1,14 +1,12 @@
 """A worker that is one process of a team: the leader runs the groups, the others follow it."""
 
-import os
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from runs.interrupts import Interrupts
 from runs.options import Hosts, Interrupted, RunError
-from runs.team import Overhearing, Team, join, leave
+from runs.team import Gone, Overhearing, Team, abandon, join, leave
 
 Tell = Callable[[dict[str, Any]], None]
 STATUS = ("failed", "blocked", "conflict")
@@ -29,6 +27,7 @@ def run_together(job: Mapping[str, Any], tell: Tell, interrupts: Interrupts) -> 
 
 def _lead(job: Mapping[str, Any], team: Team, tell: Tell, interrupts: Interrupts) -> None:
     from runs.job import EXPECTED, read_groups, run
+    from runs.records import Records
 
     status: list[dict[str, Any]] = []
 
@@ -41,8 +40,12 @@ def _lead(job: Mapping[str, Any], team: Team, tell: Tell, interrupts: Interrupts
     try:
         groups = read_groups(job)
         _agree(job, team)
+        Records(job["options"]["records"]).prepare()
         run(job, groups, tell_and_note, Overhearing(interrupts, team), team)
         ended = {}
+    except Gone as error:
+        tell({"event": "refused", "message": str(error)})
+        abandon()
     except Interrupted as stopped:
         ended = {"signal": stopped.signal}
         raise
@@ -104,8 +107,7 @@ def _follow(job: Mapping[str, Any], team: Team, tell: Tell, interrupts: Interrup
         ended = Follower(team, points, data).follow(interrupts)
     except Exception as error:  # what went wrong in this process alone: the leader cannot be met again
         tell({"event": "refused", "message": f"process {team.rank} of {team.count}: {error}"})
-        sys.stderr.flush()
-        os._exit(1)
+        abandon()
     leave()
     for event in ended["status"]:
         tell(event)

@@ -9,12 +9,14 @@
 
 gpus=${GPUS:-$(nvidia-smi --list-gpus | wc -l)}
 runs=()
-trap 'kill -TERM "${runs[@]}" 2>/dev/null' INT TERM
+stopped=no
+trap 'stopped=yes; kill -TERM "${runs[@]}" 2>/dev/null' INT TERM
 for ((gpu = 0; gpu < gpus; gpu++)); do
     CUDA_VISIBLE_DEVICES=$gpu stepwell run "$@" >"stepwell-gpu$gpu.log" 2>&1 &
     runs+=("$!")
     echo "GPU $gpu: stepwell-gpu$gpu.log"
 done
+if [ "$stopped" = yes ]; then kill -TERM "${runs[@]}" 2>/dev/null; fi # it came while they were started
 
 status=0
 for run in "${runs[@]}"; do

@@ -12,34 +12,44 @@ from dsl import (
     Analysis,
     BlockCirculance,
     CoordinateDescent,
+    CrossEntropy,
     Descent,
+    Distance,
+    DistanceMatrix,
     Distribution,
     Draw,
     Exact,
     Experiment,
+    FactAlignment,
     FeatureMachine,
     Fresh,
     Gaussian,
+    GradientNorm,
     Group,
     GroupElement,
     Hypercube,
     Kernel,
     KernelMachine,
+    L2,
     Labelled,
+    Labels,
     Loss,
     Measurement,
     Mlp,
     Model,
+    ModularAddition,
     Moved,
     Noise,
     NoisyGd,
     Optimizer,
     Penalty,
+    PredictionGap,
     Problem,
     Protocol,
     QuadraticDag,
     Rate,
     Rbf,
+    Representation,
     Rest,
     Ridge,
     Sample,
@@ -111,6 +121,11 @@ def machine(noun: Any, task: Any) -> Training:
     return training(task, model=KernelMachine(Rbf(2.0)), protocol=protocol)
 
 
+def compared(measurement: Any) -> Analysis:
+    """Two networks that were not trained, at the same inputs."""
+    return described(tuple(Representation(Mlp((w,), Tanh()), Sample(ON_CUBE, n=8), 0) for w in (2, 3)), measurement)
+
+
 def described(of: Any, measurement: Any) -> Analysis:
     """Measurements of a noun; this process has float32, in which the analysis computes."""
     return Analysis(of=of, measure=(measurement,), precision="float64")
@@ -122,6 +137,7 @@ HARNESSES: dict[type, Callable[[Any, Any], Experiment]] = {
     Scaling: lambda noun, task: training(task, model=TwoLayer(2, Tanh(), noun)),
     Kernel: lambda noun, task: training(task, model=KernelMachine(noun)),
     Model: lambda noun, task: training(task, model=noun),
+    CrossEntropy: lambda noun, task: training(ModularAddition(3), loss=noun),
     Loss: lambda noun, task: training(task, loss=noun),
     Penalty: lambda noun, task: training(task, loss=SquaredLoss() + noun),
     Optimizer: lambda noun, task: descent(task, by=noun),
@@ -144,6 +160,14 @@ HARNESSES: dict[type, Callable[[Any, Any], Experiment]] = {
     BlockCirculance: lambda noun, task: training(
         task, model=KernelMachine(Rbf(2.0)), protocol=Ridge(0.1, Exact()), measure=(noun @ at_end(),)
     ),
+    FactAlignment: lambda noun, task: training(
+        task, loss=SquaredLoss() + L2(0.1), measure=(noun @ at_end(), GradientNorm() @ at_end())
+    ),
+    Representation: lambda noun, task: Analysis(of=noun, measure=(Seen(),)),
+    Distance: lambda noun, task: compared(DistanceMatrix(noun)),
+    Labels: lambda noun, task: compared(PredictionGap(noun, lam=0.1)),
+    DistanceMatrix: lambda noun, task: compared(noun),
+    PredictionGap: lambda noun, task: compared(noun),
     Measurement: lambda noun, task: described(task, noun) if "of" in noun.reads else watched(task, noun),
     When: lambda noun, task: training(task, measure=(TestLoss(Exact()) @ noun,)),
     Trained: lambda noun, task: training(noun.run.task, model=noun),

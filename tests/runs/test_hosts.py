@@ -209,6 +209,7 @@ def test_a_follower_that_is_killed_ends_the_run_and_fails_no_point(tmp_path):
             os.kill(child, signal.SIGKILL)
     found = ended(runs)
     assert [status for status, *_ in found] == [2, 2], found
+    assert "process 1 of 2 does not answer; finished points are kept" in found[0][2]
     assert list((tmp_path / "two" / "points").iterdir()) == []
 
 

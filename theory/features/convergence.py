@@ -57,28 +57,33 @@ def fact_of_layer(
 
 
 def agop(
-    f: Callable[[Float[Array, "d"]], Float[Array, "..."]], points: Float[Array, "n d"], chunk: int = CHUNK
+    f: Callable[[Float[Array, "d"]], Float[Array, "..."]],
+    points: Float[Array, "n d"],
+    chunk: int = CHUNK,
+    weights: Float[Array, "n"] | None = None,
 ) -> Float[Array, "d d"]:
-    """The average gradient outer product (1/n) sum_i J_i^T J_i, with J_i the Jacobian of f at point i.
+    """The average gradient outer product sum_i w_i J_i^T J_i, with J_i the Jacobian of f at point i.
 
     Args:
         f: a function of one point, with any number of outputs.
         points: where, shape (n, d).
         chunk: points whose Jacobians are in memory together.
+        weights: w, with sum 1; None for 1/n each.
 
     Source: standard; the neural feature ansatz is W^T W proportional to a power of it.
     """
 
-    def product(x: Float[Array, "d"]) -> Float[Array, "d d"]:
+    def product(x: Float[Array, "d"], weight: Float[Array, ""]) -> Float[Array, "d d"]:
         jacobian = jax.jacrev(lambda z: jnp.ravel(f(z)))(x)
-        return jacobian.T @ jacobian
+        return weight * (jacobian.T @ jacobian)
 
-    n = points.shape[0]
+    n, d = points.shape
+    shares = jnp.full(n, 1 / n, points.dtype) if weights is None else weights
     whole = n - n % chunk
-    add = lambda total, some: (total + jnp.sum(jax.vmap(product)(some), axis=0), None)
-    zero = jnp.zeros((points.shape[1], points.shape[1]), points.dtype)
-    total, _ = jax.lax.scan(add, zero, points[:whole].reshape(-1, chunk, points.shape[1]))
-    return add(total, points[whole:])[0] / n
+    add = lambda total, some: (total + jnp.sum(jax.vmap(product)(*some), axis=0), None)
+    blocks = points[:whole].reshape(-1, chunk, d), shares[:whole].reshape(-1, chunk)
+    total, _ = jax.lax.scan(add, jnp.zeros((d, d), points.dtype), blocks)
+    return add(total, (points[whole:], shares[whole:]))[0]
 
 
 def psd_power(matrix: Float[Array, "d d"], power: Scalar) -> Float[Array, "d d"]:

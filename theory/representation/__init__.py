@@ -20,5 +20,7 @@ from theory.representation.distances import svcca as svcca
 from theory.representation.matrices import classical_mds as classical_mds
 from theory.representation.matrices import distance_matrix as distance_matrix
 from theory.representation.matrices import stacked_spectra as stacked_spectra
+from theory.representation.probes import prediction_gaps as prediction_gaps
+from theory.representation.probes import ridge_predictions as ridge_predictions
 from theory.representation.spectra import Spectrum as Spectrum
 from theory.representation.spectra import spectrum as spectrum

@@ -1,0 +1,155 @@
+"""Distances between representations, and the measurements of an `Analysis` that compare all pairs of them."""
+
+import abc
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+from pydantic import Field
+
+from dsl.domains import inner
+from dsl.faults import Fault
+from dsl.measurements import Measurement
+from dsl.representations import Representation
+from dsl.spec import Spec
+from theory import representation
+from theory.representation import Spectrum
+from theory.representation.spectra import SMALLEST_SINGLE
+
+RidgeWeight = Annotated[float, Field(ge=0)]
+
+
+class Distance(Spec, abstract=True):
+    """A symmetric distance of two representations of the same inputs, 0 for equal ones, from their spectral factors."""
+
+    @abc.abstractmethod
+    def __call__(self, a: Spectrum, b: Spectrum) -> Float[Array, "*values"]:
+        """The distance, or several."""
+
+    def unfit(self, precision: str) -> Iterable[Fault]:
+        """Why it cannot be computed in a precision."""
+        return ()
+
+
+class Gulp(Distance):
+    """The GULP distance at each ridge (2210.06545): how differently ridge regressions on the two predict.
+
+    The distance itself, not its square, for covariances of trace 1; at 0 the rank decides.
+    """
+
+    lams: tuple[RidgeWeight, ...]
+
+    def check(self) -> Iterable[Fault]:
+        """At least one ridge."""
+        return [Fault(("lams",), "expected at least one ridge, got none")] if not self.lams else ()
+
+    def __call__(self, a: Spectrum, b: Spectrum) -> Float[Array, "lams"]:
+        """A distance for each ridge."""
+        return representation.gulp_between(a, b, jnp.asarray(self.lams))
+
+    def unfit(self, precision: str) -> Iterable[Fault]:
+        """Ridges that float32 cannot resolve."""
+        for i, lam in enumerate(self.lams):
+            if precision == "float32" and lam < SMALLEST_SINGLE:
+                problem = f"{lam!r} needs an Analysis with precision='float64'; float32 resolves {SMALLEST_SINGLE} on"
+                yield Fault(("lams", i), problem)
+
+
+class Cca(Distance):
+    """1 - mean(rho^2) over the canonical correlations: of full ranks a linear function of `Gulp` squared at 0."""
+
+    def __call__(self, a: Spectrum, b: Spectrum) -> Float[Array, ""]:
+        """In [0, 1]; 0 for representations that are linear functions of each other."""
+        return representation.mean_squared_cca_between(a, b)
+
+
+class Cka(Distance):
+    """1 - the linear centred kernel alignment, to which `Gulp` tends for large ridges (1905.00414)."""
+
+    def __call__(self, a: Spectrum, b: Spectrum) -> Float[Array, ""]:
+        """In [0, 1]; 0 for representations that are rotations of each other."""
+        return 1.0 - representation.linear_cka_between(a, b)
+
+
+class Procrustes(Distance):
+    """min_Q |A - B Q|_F over orthogonal Q, both scaled to norm 1; the distance itself, not its square."""
+
+    def __call__(self, a: Spectrum, b: Spectrum) -> Float[Array, ""]:
+        """In [0, sqrt(2)]; 0 for representations that are rotations of each other."""
+        return representation.procrustes_between(a, b)
+
+
+class DistanceMatrix(Measurement):
+    """The distances between all pairs of the representations of an analysis, from one decomposition for each.
+
+    Of shape (m, m), or (lams, m, m) for `Gulp`. Representations are centred and scaled to tr Sigma = 1 first.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ("of",)
+    distance: Distance
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float[Array, "*values m m"]:
+        """Symmetric."""
+        return representation.distance_matrix([features.values for features in experiment.of], self.distance)
+
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """Nouns that are no representations of the same inputs, and a precision that is too low."""
+        yield from _unfit(experiment)
+        yield from (fault.under("distance") for fault in self.distance.unfit(experiment.precision))
+
+
+class Labels(Spec, abstract=True):
+    """A law of labels that does not look at the inputs."""
+
+    @abc.abstractmethod
+    def draw(self, key: Key[Array, ""], n: int) -> Float[Array, "n"]:
+        """Labels of n inputs."""
+
+
+class RandomLabels(Labels):
+    """Independent standard normal labels; a mean would change nothing, because representations are centred."""
+
+    def draw(self, key: Key[Array, ""], n: int) -> Float[Array, "n"]:
+        """N(0, 1), shape (n,)."""
+        return jax.random.normal(key, (n,), jnp.float32).astype(float)  # the same draw at every precision
+
+
+class PredictionGap(Measurement):
+    """How far the predictions of ridge regressions on the representations lie apart: mean squared, for all pairs.
+
+    The regressions are fitted to labels of the even inputs and predict at the odd ones; each half is centred and scaled
+    by itself, as in the random tasks of 2210.06545 (authors' code). Of shape (m, m); the labels are of the seed.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ("of",)
+    labels: Labels
+    lam: Annotated[float, Field(gt=0)]
+
+    def constants(self, experiment: Any, key: Key[Array, ""]) -> Float[Array, "n"]:
+        """The labels."""
+        return self.labels.draw(key, len(experiment.of[0].values[::2]))
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float[Array, "m m"]:
+        """mean_x (f_i(x) - f_j(x))^2, symmetric."""
+        lam, units = jnp.asarray(self.lam), [features.values for features in experiment.of]
+        probe = lambda phi: representation.ridge_predictions(phi[::2], constants, phi[1::2], lam)
+        return representation.prediction_gaps([probe(phi) for phi in units])
+
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """Nouns that are no representations of the same inputs."""
+        yield from _unfit(experiment)
+
+
+def _unfit(experiment: Any) -> Iterable[Fault]:
+    nouns = [inner(noun) for noun in experiment.of] if isinstance(experiment.of, tuple) else [experiment.of]
+    others = [noun for noun in nouns if not isinstance(noun, Representation)]
+    if others or len(nouns) < 2:
+        got = f"got {others[0]!r}" if others else f"got {len(nouns)}"
+        yield Fault((), f"expected an Analysis of two or more Representations, {got}")
+        return
+    sizes = [noun.on.size for noun in nouns]
+    if len(set(sizes)) > 1:
+        i = next(i for i, size in enumerate(sizes) if size != sizes[0])
+        yield Fault((), f"representation {i} has {sizes[i]} inputs and the first {sizes[0]}; expected the same ones")

@@ -1,0 +1,42 @@
+"""Ridge regressions on representations, and how far their predictions lie apart."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from theory.arrays import Scalar
+from theory.representation.spectra import Features
+
+
+def ridge_predictions(
+    train: Features, labels: Float[Array, "n"], test: Features, lam: Scalar
+) -> Float[Array, "m"]:
+    """Predictions of the ridge regression on a representation, at other inputs.
+
+    beta = (Sigma + lam)^-1 (1/n) Phi^T y, where Phi is centred and scaled to tr Sigma = 1; the representation of the
+    other inputs is centred and scaled by itself.
+
+    Args:
+        train: units of n inputs, shape (n, d).
+        labels: y, one for each.
+        test: the same units at m inputs, shape (m, d).
+        lam: a positive ridge.
+
+    Source: arXiv 2210.06545, probes of random tasks (authors' code normalises the two sets separately as well).
+    """
+    phi, other = _standard(jnp.asarray(train)), _standard(jnp.asarray(test))
+    n, d = phi.shape
+    moments = phi.T @ phi / n + lam * jnp.eye(d, dtype=phi.dtype)
+    return other @ jnp.linalg.solve(moments, phi.T @ labels / n)
+
+
+def prediction_gaps(predictions: Sequence[Float[Array, "m"]]) -> Float[Array, "k k"]:
+    """The mean squared difference of the predictions of k probes at the same m inputs, for all pairs; shape (k, k)."""
+    stacked = jnp.stack(list(predictions))
+    return jnp.mean(jnp.square(stacked[:, None, :] - stacked[None, :, :]), axis=2)
+
+
+def _standard(features: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    centred = features - jnp.mean(features, axis=0, keepdims=True)
+    return centred * jnp.sqrt(features.shape[0]) / jnp.linalg.norm(centred)
