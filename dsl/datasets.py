@@ -45,7 +45,7 @@ class Digits(Task[Reals, Reals]):
         return 1797
 
     def sample(self, key: Key[Array, ""], n: int) -> tuple[Any, Any]:
-        """n examples, with replacement."""
+        """N examples, with replacement."""
         return self.take(jax.random.randint(key, (n,), 0, self.size, jnp.int32))  # the same draw at every precision
 
     def take(self, index: Int[Array, "n"]) -> tuple[Any, Any]:
@@ -107,7 +107,7 @@ class Split(Task[X, Y]):
         return None if self.task.size is None else len(self._numbers())
 
     def sample(self, key: Key[Array, ""], n: int) -> tuple[Any, Any]:
-        """n examples, with replacement, by their weights."""
+        """N examples, with replacement, by their weights."""
         points, weights = self.nodes()
         p = weights.astype(jnp.float32)  # the same draw at every precision
         chosen = jax.random.choice(key, len(p), (n,), p=p)

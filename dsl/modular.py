@@ -36,7 +36,7 @@ class ModularAddition(Task[Reals, Reals]):
         return True
 
     def sample(self, key: Key[Array, ""], n: int) -> tuple[Any, Any]:
-        """n independent pairs with their sums: shapes (n, 2 p) and (n, p)."""
+        """N independent pairs with their sums: shapes (n, 2 p) and (n, p)."""
         # the same draw at every precision
         return self._examples(jax.random.randint(key, (n,), 0, self.p**2, jnp.int32))
 

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.stats import norm
+from jax.scipy.special import ndtr
 from jaxtyping import Array, Float, Float64
 
 from theory.arrays import AnyArray, Scalar, library_of
@@ -115,7 +115,8 @@ def relu_gaussian_mean(
     # Both branches of `where` are differentiated: the unused one must not divide by zero.
     safe = jnp.where(scale > 0, scale, 1.0)
     z = mean / safe
-    return jnp.where(scale > 0, mean * norm.cdf(z) + safe * norm.pdf(z), jax.nn.relu(mean))
+    density = jnp.exp(-jnp.square(z) / 2) / math.sqrt(2 * math.pi)
+    return jnp.where(scale > 0, mean * ndtr(z) + safe * density, jax.nn.relu(mean))
 
 
 def power_to_hermite(k: int) -> dict[int, float]:

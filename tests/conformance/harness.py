@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from dsl import (
+    L2,
     Activation,
     Alignment,
     Analysis,
@@ -30,7 +31,6 @@ from dsl import (
     Hypercube,
     Kernel,
     KernelMachine,
-    L2,
     Labelled,
     Labels,
     Loss,

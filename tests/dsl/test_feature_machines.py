@@ -95,7 +95,9 @@ def test_what_is_trained_keeps_its_metric():
 
 
 def test_rest_is_what_the_sample_did_not_draw():
-    of = machine(measure=(TestLoss(Exact(), on=Rest()) @ at_end(), TestLoss(Exact()) @ at_end(), TrainLoss() @ at_end()))
+    of = machine(
+        measure=(TestLoss(Exact(), on=Rest()) @ at_end(), TestLoss(Exact()) @ at_end(), TrainLoss() @ at_end())
+    )
     _, constants = after(of, 0)
     drawn = {tuple(x) for x in np.asarray(constants["drawn"]["task"].points[0])}
     measured = constants["measure"]["TestLoss(draw=Exact(), on=Rest())"]
@@ -157,9 +159,7 @@ def test_errors_of_one_hot_labels_are_those_of_the_largest_coordinate():
         measure=(TestError(Exact(), on=Rest()) @ every(1), TestError(Exact()) @ every(1), BlockCirculance() @ every(1)))  # fmt: skip
     model, constants = after(of, 4)
     wrong = lambda points: np.argmax(model(points[0]), axis=1) != np.argmax(points[1], axis=1)
-    rest, whole = (
-        constants["measure"][f"TestError(draw=Exact(), on={on})"].points for on in ("Rest()", "None")
-    )
+    rest, whole = (constants["measure"][f"TestError(draw=Exact(), on={on})"].points for on in ("Rest()", "None"))
     found = run(of)
     assert found["TestError(draw=Exact(), on=Rest())"][4] == pytest.approx(wrong(rest).mean())
     assert found["TestError(draw=Exact(), on=None)"][4] == pytest.approx(wrong(whole).mean())
@@ -173,7 +173,9 @@ def test_what_has_no_metric_is_refused():
     with pytest.raises(SpecError, match="expected a KernelMachine with a radial kernel"):
         machine(model=Mlp((2,), Tanh()))
     with pytest.raises(SpecError, match="expected a KernelMachine with a radial kernel"):
-        machine(model=Mlp((2,), Tanh()), protocol=Descent(3, Exact(), by=Sgd(0.1)), measure=(BlockCirculance() @ at_end(),))
+        machine(
+            model=Mlp((2,), Tanh()), protocol=Descent(3, Exact(), by=Sgd(0.1)), measure=(BlockCirculance() @ at_end(),)
+        )
     with pytest.raises(SpecError, match=r"a pair of one-hot inputs, of shape \(2 p,\), got \(5,\)"):
         machine(measure=(BlockCirculance() @ at_end(),))
     with pytest.raises(SpecError, match="wrap the task: Sample"):

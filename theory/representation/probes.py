@@ -9,9 +9,7 @@ from theory.arrays import Scalar
 from theory.representation.spectra import Features
 
 
-def ridge_predictions(
-    train: Features, labels: Float[Array, "n"], test: Features, lam: Scalar
-) -> Float[Array, "m"]:
+def ridge_predictions(train: Features, labels: Float[Array, "n"], test: Features, lam: Scalar) -> Float[Array, "m"]:
     """Predictions of the ridge regression on a representation, at other inputs.
 
     beta = (Sigma + lam)^-1 (1/n) Phi^T y, where Phi is centred and scaled to tr Sigma = 1; the representation of the
