@@ -11,6 +11,10 @@ from dsl.activations import Tanh as Tanh
 from dsl.alignment import Alignment as Alignment
 from dsl.alignment import LevelWeights as LevelWeights
 from dsl.analysis import Analysis as Analysis
+from dsl.barycenters import Barycenter as Barycenter
+from dsl.barycenters import MeasureFamily as MeasureFamily
+from dsl.barycenters import RandomMeasures as RandomMeasures
+from dsl.barycenters import SparseSquare as SparseSquare
 from dsl.convergence import FactAlignment as FactAlignment
 from dsl.convergence import NfaAlignment as NfaAlignment
 from dsl.coordinate_descent import CoordinateDescent as CoordinateDescent
@@ -52,6 +56,10 @@ from dsl.fields import Knob as Knob
 from dsl.fields import Seed as Seed
 from dsl.fields import Static as Static
 from dsl.flows import Flow as Flow
+from dsl.graphs import Complete as Complete
+from dsl.graphs import Cycle as Cycle
+from dsl.graphs import Graph as Graph
+from dsl.graphs import RandomGraph as RandomGraph
 from dsl.groups import Group as Group
 from dsl.groups import GroupElement as GroupElement
 from dsl.groups import Permutation as Permutation
@@ -126,6 +134,16 @@ from dsl.rates import Cosine as Cosine
 from dsl.rates import Piecewise as Piecewise
 from dsl.rates import Rate as Rate
 from dsl.realise import Seeded as Seeded
+from dsl.reductions import BruteForce as BruteForce
+from dsl.reductions import ByReduction as ByReduction
+from dsl.reductions import Clique as Clique
+from dsl.reductions import CliqueToBarycenter as CliqueToBarycenter
+from dsl.reductions import CliqueToTransport as CliqueToTransport
+from dsl.reductions import CutToTransport as CutToTransport
+from dsl.reductions import KelleyCuts as KelleyCuts
+from dsl.reductions import MaxCut as MaxCut
+from dsl.reductions import Reduced as Reduced
+from dsl.reductions import Reduction as Reduction
 from dsl.representations import Representation as Representation
 from dsl.rest import Rest as Rest
 from dsl.results import Result as Result
@@ -142,6 +160,15 @@ from dsl.schedules import at as at
 from dsl.schedules import at_end as at_end
 from dsl.schedules import every as every
 from dsl.schedules import log_spaced as log_spaced
+from dsl.solutions import Atoms as Atoms
+from dsl.solutions import Decided as Decided
+from dsl.solutions import DualBound as DualBound
+from dsl.solutions import MarginalError as MarginalError
+from dsl.solutions import Objective as Objective
+from dsl.solutions import OracleCalls as OracleCalls
+from dsl.solutions import Plan as Plan
+from dsl.solutions import SupportSize as SupportSize
+from dsl.solutions import UpperBound as UpperBound
 from dsl.solving import Problem as Problem
 from dsl.solving import Solver as Solver
 from dsl.solving import Solving as Solving
@@ -169,6 +196,22 @@ from dsl.targets import total as total
 from dsl.tasks import Labelled as Labelled
 from dsl.tasks import Task as Task
 from dsl.training import Training as Training
+from dsl.transport import Bernoulli as Bernoulli
+from dsl.transport import Connected as Connected
+from dsl.transport import Cost as Cost
+from dsl.transport import EulerFlow as EulerFlow
+from dsl.transport import LowRankPlusSparse as LowRankPlusSparse
+from dsl.transport import Marginals as Marginals
+from dsl.transport import Transport as Transport
+from dsl.transport import TransportProblem as TransportProblem
+from dsl.transport import Uniform as Uniform
+from dsl.transport import bernoulli as bernoulli
+from dsl.transport import uniform as uniform
+from dsl.transport_solvers import ColumnGeneration as ColumnGeneration
+from dsl.transport_solvers import MultimarginalSinkhorn as MultimarginalSinkhorn
+from dsl.transport_solvers import MultiplicativeWeights as MultiplicativeWeights
+from dsl.transport_solvers import NaiveLp as NaiveLp
+from dsl.transport_solvers import TransportSolver as TransportSolver
 from dsl.updates import FactMean as FactMean
 from dsl.updates import FactUpdate as FactUpdate
 from dsl.updates import NfaUpdate as NfaUpdate
@@ -183,27 +226,44 @@ __all__ = [
     "Analysis",
     "At",
     "AtEnd",
+    "Atoms",
+    "Barycenter",
+    "Bernoulli",
     "Biased",
     "Bits",
     "BlockCirculance",
+    "BruteForce",
+    "ByReduction",
     "Cca",
     "Character",
     "Cka",
     "Claim",
     "Classes",
+    "Clique",
+    "CliqueToBarycenter",
+    "CliqueToTransport",
     "Coefficients",
+    "ColumnGeneration",
+    "Complete",
+    "Connected",
     "CoordinateDescent",
     "CorrelationLoss",
     "Cosine",
+    "Cost",
     "Count",
     "CrossEntropy",
+    "CutToTransport",
+    "Cycle",
     "Cyclic",
+    "Decided",
     "Descent",
     "Digits",
     "Distance",
     "DistanceMatrix",
     "Distribution",
     "Draw",
+    "DualBound",
+    "EulerFlow",
     "Every",
     "Exact",
     "Experiment",
@@ -217,6 +277,7 @@ __all__ = [
     "Fresh",
     "Gaussian",
     "GradientNorm",
+    "Graph",
     "Graphs",
     "Group",
     "GroupElement",
@@ -224,6 +285,7 @@ __all__ = [
     "HermiteSeries",
     "Hypercube",
     "Isotropic",
+    "KelleyCuts",
     "Kernel",
     "KernelMachine",
     "Knob",
@@ -234,9 +296,14 @@ __all__ = [
     "LogSpaced",
     "LogisticLoss",
     "Loss",
+    "LowRankPlusSparse",
     "Majority",
+    "MarginalError",
+    "Marginals",
+    "MaxCut",
     "MeanField",
     "MeanFieldLimit",
+    "MeasureFamily",
     "Measurement",
     "Measures",
     "Mlp",
@@ -244,17 +311,23 @@ __all__ = [
     "ModularAddition",
     "Monomial",
     "Moved",
+    "MultimarginalSinkhorn",
+    "MultiplicativeWeights",
+    "NaiveLp",
     "NfaAlignment",
     "NfaUpdate",
     "Noise",
     "NoisyGd",
     "Ntk",
+    "Objective",
     "Observed",
     "Optimizer",
+    "OracleCalls",
     "Penalty",
     "Permutation",
     "Permutations",
     "Piecewise",
+    "Plan",
     "Point",
     "Polynomial",
     "Prediction",
@@ -266,11 +339,15 @@ __all__ = [
     "Protocol",
     "QuadraticDag",
     "Radial",
+    "RandomGraph",
     "RandomLabels",
+    "RandomMeasures",
     "Rate",
     "Rbf",
     "Real",
     "Reals",
+    "Reduced",
+    "Reduction",
     "Relu",
     "Representation",
     "ResNet",
@@ -292,6 +369,7 @@ __all__ = [
     "SignedPermutations",
     "Solver",
     "Solving",
+    "SparseSquare",
     "Spec",
     "SpecError",
     "Sphere",
@@ -308,6 +386,7 @@ __all__ = [
     "Sum",
     "SumMod",
     "SupportMass",
+    "SupportSize",
     "TangentNorm",
     "Tanh",
     "Target",
@@ -318,8 +397,13 @@ __all__ = [
     "TrainLoss",
     "Trained",
     "Training",
+    "Transport",
+    "TransportProblem",
+    "TransportSolver",
     "TwoLayer",
+    "Uniform",
     "Update",
+    "UpperBound",
     "Weights",
     "When",
     "Zonal",
@@ -327,6 +411,7 @@ __all__ = [
     "at",
     "at_end",
     "below",
+    "bernoulli",
     "between",
     "bits",
     "centred",
@@ -344,5 +429,6 @@ __all__ = [
     "prod",
     "reals",
     "total",
+    "uniform",
     "within",
 ]

@@ -42,14 +42,15 @@ class FeatureMachine(Protocol):
 
     def step(self, experiment: Any, state: TrainingState, streams: Streams) -> TrainingState:
         """The fit in the next metric."""
-        metric = self._scaled(self.update(state.model))
+        metric = self.scaled(self.update(state.model))
         return TrainingState(state.step + 1, self._fitted(experiment, state.model.measured_by(metric)), ())
 
     def _fitted(self, experiment: Any, model: KernelExpansion) -> KernelExpansion:
         batch = Exact().batch(experiment.task, None)  # type: ignore[arg-type]  # no randomness
         return model.ridge(batch, jnp.asarray(self.ridge) / len(batch.points[1]))
 
-    def _scaled(self, metric: Float[Array, "d d"]) -> Float[Array, "d d"]:
+    def scaled(self, metric: Float[Array, "d d"]) -> Float[Array, "d d"]:
+        """The metric at the scale of `normalise`."""
         match self.normalise:
             case "trace":
                 return metric * len(metric) / jnp.trace(metric)

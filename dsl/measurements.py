@@ -195,6 +195,11 @@ class StepsMade(Measurement):
         """The step of the state."""
         return state.step
 
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """An analysis, which makes none."""
+        if hasattr(experiment, "of"):
+            yield Fault((), "StepsMade counts the steps of a run; an Analysis makes none")
+
 
 class Coefficients(Measurement):
     """E[f(x) b(x)] for each b of the basis, on the law of the task."""

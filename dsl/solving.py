@@ -51,6 +51,10 @@ class Solver(Spec, abstract=True):
         """Whether to stop before the last step; None where that never happens."""
         return None
 
+    def unfit(self, problem: Any) -> Iterable[Fault]:
+        """Why this cannot solve a problem; a solver that has conditions overrides it."""
+        return ()
+
 
 class SolvingState(eqx.Module):
     """What a measurement of a solution sees."""
@@ -69,8 +73,9 @@ class Solving(Experiment):
     precision: Precision = "float32"
 
     def check(self) -> Iterable[Fault]:
-        """Adds: schedules beyond the last step, and measurements that cannot be taken."""
+        """Adds: a problem that the solver cannot solve, schedules beyond the last step, unfit measurements."""
         yield from super().check()
+        yield from (fault.under("by") for fault in self.by.unfit(self.problem))
         yield from schedule_faults(self.measure, self.last)
         yield from measurement_faults(self)
 

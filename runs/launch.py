@@ -290,7 +290,8 @@ def _planned(group: Any, opened: Opened, event: dict[str, Any]) -> str:
     if "lanes" not in event:
         return f"{line}\n    {event['devices']} {event['backend']} devices; laid out when its inputs are known"
     waves = -(-len(group.points) // event["wave"])
-    shape = f"{event['devices']} {event['backend']} devices x {event['blocks']} blocks x {event['lanes']} lanes"
+    shared = f" ({event['shards']} for each point)" if "shards" in event else ""
+    shape = f"{event['devices']} {event['backend']} devices{shared} x {event['blocks']} blocks x {event['lanes']} lanes"
     return f"{line}\n    {_counted(waves, 'wave')} of {shape}, {-(-event['memory'] // 2**20)} MiB each"
 
 

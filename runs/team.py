@@ -23,6 +23,8 @@ POLL_SECONDS = 1.0
 ANSWER_SECONDS = 60.0
 START_SECONDS = 300.0
 FORGET_EVERY = 256
+ANSWERED = ("drop", "end")
+"""What followers say that they have read; of the rest they say so now and then, so that it can be forgotten."""
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -61,7 +63,8 @@ class Team:
         parts = [data[i : i + PART_BYTES] for i in range(0, len(data), PART_BYTES)]
         for i, part in enumerate(parts):
             self.client.key_value_set_bytes(f"{_message(self._said)}/{i}", part)
-        told = json.dumps({"message": message, "parts": len(parts)})
+        answer = message["do"] in ANSWERED or self._said % (FORGET_EVERY // 4) == 0
+        told = json.dumps({"message": message, "parts": len(parts), "answer": answer})
         self.client.key_value_set(f"{_message(self._said)}/what", told)  # last, so that the rest is there
         self._said += 1
         if self._said % FORGET_EVERY == 0:
@@ -78,11 +81,12 @@ class Team:
         names = [f"{_message(self._read)}/{i}" for i in range(what["parts"])]
         parts = [self.client.blocking_key_value_get_bytes(name, int(1000 * ANSWER_SECONDS)) for name in names]
         self._read += 1
-        self.client.key_value_set(f"{_ROOT}/read/{self.rank}", str(self._read), allow_overwrite=True)
+        if what["answer"]:
+            self.client.key_value_set(f"{_ROOT}/read/{self.rank}", str(self._read), allow_overwrite=True)
         return what["message"], load(b"".join(parts)) if parts else {}
 
     def hear_all(self) -> None:
-        """Wait until every follower has read everything.
+        """Wait until every follower has read everything, of which the last was to be answered.
 
         Raises:
             Gone: if one of them does not.

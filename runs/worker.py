@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from runs.interrupts import Interrupts, listening
-from runs.options import Interrupted
+from runs.options import Interrupted, RunOptions
 
 
 def main(path: str) -> None:
@@ -84,12 +84,15 @@ def _do_alone(job: Mapping[str, Any], tell: Any, interrupts: Interrupts) -> None
 def _plan(groups: Any, options: Mapping[str, Any], tell: Any) -> None:
     """Lay the groups out; one that cannot be traced is told with its user's frames."""
     from runs.choices import Choices
+    from runs.execute import check_shards
     from runs.userfile import told
 
-    choices = Choices.read(Path(options["records"]))
+    choices, shards = Choices.read(Path(options["records"])), options["data_shards"]
+    for group in groups:
+        check_shards(group.program, RunOptions(mapper=options["mapper"], data_shards=shards))
     for number, group in enumerate(groups):
         try:
-            tell({"event": "layout", "group": number, **_layout(group, choices, options["data_shards"])})
+            tell({"event": "layout", "group": number, **_layout(group, choices, shards)})
         except Exception as error:  # a user's noun may raise anything
             message = f"a program of {len(group.points)} points cannot be traced:\n{told(error)}"
             return tell({"event": "refused", "message": message})
@@ -117,6 +120,7 @@ def _layout(group: Any, choices: Any, shards: int) -> dict[str, Any]:
         return about  # a host computation, or one whose inputs are not known before others have run
     place = layout(program, program.knobs(point), {}, choices.of(point))
     wave = place.devices // shards * place.blocks * place.lanes
+    about |= {"shards": shards} if shards > 1 else {}
     return about | {"lanes": place.lanes, "blocks": place.blocks, "wave": wave, "memory": place.memory}
 
 

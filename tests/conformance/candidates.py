@@ -25,7 +25,7 @@ DEPTH = 6
 COUNTS = (3, 2, 1, 0, 4)  # integers with bounds come first as what is large enough for the others
 PLAIN: dict[Any, tuple[Any, ...]] = {
     int: (1, 2, 3, 0, 4),
-    float: (0.5, 0.25, 1.5, 0.75),
+    float: (0.5, 0.25, 1.5, 0.75, 1.0),
     bool: (False, True),
     type(None): (None,),
 }

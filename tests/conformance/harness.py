@@ -11,14 +11,26 @@ from dsl import (
     Activation,
     Alignment,
     Analysis,
+    Atoms,
+    Barycenter,
     BlockCirculance,
+    BruteForce,
+    ByReduction,
+    Clique,
+    ColumnGeneration,
+    CliqueToTransport,
+    Complete,
     CoordinateDescent,
+    Cost,
     CrossEntropy,
+    CutToTransport,
+    Decided,
     Descent,
     Distance,
     DistanceMatrix,
     Distribution,
     Draw,
+    EulerFlow,
     Exact,
     Experiment,
     FactAlignment,
@@ -26,21 +38,28 @@ from dsl import (
     Fresh,
     Gaussian,
     GradientNorm,
+    Graph,
     Group,
     GroupElement,
     Hypercube,
+    KelleyCuts,
     Kernel,
     KernelMachine,
     Labelled,
     Labels,
     Loss,
+    Marginals,
+    MaxCut,
+    MeasureFamily,
     Measurement,
     Mlp,
     Model,
     ModularAddition,
     Moved,
+    NaiveLp,
     Noise,
     NoisyGd,
+    Objective,
     Optimizer,
     Penalty,
     PredictionGap,
@@ -49,6 +68,8 @@ from dsl import (
     QuadraticDag,
     Rate,
     Rbf,
+    Reduced,
+    Reduction,
     Representation,
     Rest,
     Ridge,
@@ -57,6 +78,7 @@ from dsl import (
     Sgd,
     Solver,
     Solving,
+    SparseSquare,
     Spec,
     SpecError,
     SquaredLoss,
@@ -68,6 +90,9 @@ from dsl import (
     TestLoss,
     Trained,
     Training,
+    Transport,
+    TransportProblem,
+    TransportSolver,
     TwoLayer,
     Update,
     When,
@@ -75,12 +100,15 @@ from dsl import (
     at_end,
     bits,
     reals,
+    uniform,
 )
 from dsl.domains import inner, stands_for_noun
 from dsl.measurements import Observed
 from dsl.polynomials import Character, Monomial
 from dsl.program import references
+from dsl.reductions import GraphProblem
 from dsl.references import Reference, Slot
+from dsl.solutions import AtomMeasurement, PlanMeasurement, SolutionMeasurement
 from tests.conformance.candidates import variants
 from tests.conformance.stand_ins import Halving, Number, Seen
 from tests.dsl.running import run
@@ -131,6 +159,23 @@ def described(of: Any, measurement: Any) -> Analysis:
     return Analysis(of=of, measure=(measurement,), precision="float64")
 
 
+def solved(problem: Any, by: Any = None, measurement: Any = None) -> Solving:
+    """A small problem of transport, by one linear program."""
+    return Solving(problem, NaiveLp() if by is None else by, (Objective() if measurement is None else measurement,))
+
+
+SMALL = Transport(EulerFlow(3, 3, "rev"), uniform(3, 3))
+FAMILY = Barycenter(SparseSquare(n=3, k=2))
+CLIQUE = Clique(Complete(3), 2)
+
+
+def by_reduction(reduction: Any) -> Solving:
+    """A problem on a graph, by transport."""
+    if reduction.gives == "transport":
+        return solved(MaxCut(Complete(3)), ByReduction(reduction, NaiveLp()))
+    return solved(CLIQUE, ByReduction(reduction, KelleyCuts(NaiveLp())))
+
+
 HARNESSES: dict[type, Callable[[Any, Any], Experiment]] = {
     Experiment: lambda noun, task: noun,
     Activation: lambda noun, task: training(task, model=TwoLayer(2, noun, Standard())),
@@ -168,9 +213,26 @@ HARNESSES: dict[type, Callable[[Any, Any], Experiment]] = {
     Labels: lambda noun, task: compared(PredictionGap(noun, lam=0.1)),
     DistanceMatrix: lambda noun, task: compared(noun),
     PredictionGap: lambda noun, task: compared(noun),
+    Decided: lambda noun, task: solved(CLIQUE, BruteForce(), noun),
+    SolutionMeasurement: lambda noun, task: solved(SMALL, None, noun),
+    PlanMeasurement: lambda noun, task: solved(SMALL, None, noun),
+    Atoms: lambda noun, task: solved(FAMILY, None, noun),
+    AtomMeasurement: lambda noun, task: solved(SMALL, None, noun),
     Measurement: lambda noun, task: described(task, noun) if "of" in noun.reads else watched(task, noun),
     When: lambda noun, task: training(task, measure=(TestLoss(Exact()) @ noun,)),
     Trained: lambda noun, task: training(noun.run.task, model=noun),
+    Graph: lambda noun, task: solved(MaxCut(noun), ByReduction(CutToTransport(), NaiveLp())),
+    Cost: lambda noun, task: solved(Transport(noun, uniform(noun.shape[0], len(noun.shape)))),
+    Marginals: lambda noun, task: solved(Transport(EulerFlow(noun.shape[0], len(noun.shape), "rev"), noun)),
+    MeasureFamily: lambda noun, task: solved(Barycenter(noun), ColumnGeneration()),
+    TransportProblem: lambda noun, task: solved(noun, ColumnGeneration()),
+    GraphProblem: lambda noun, task: solved(noun, BruteForce()),
+    Reduced: lambda noun, task: solved(noun, KelleyCuts(NaiveLp()) if noun.gives == "search" else None),
+    Reduction: lambda noun, task: by_reduction(noun),
+    TransportSolver: lambda noun, task: solved(SMALL, noun),
+    KelleyCuts: lambda noun, task: solved(CLIQUE, ByReduction(CliqueToTransport(), noun)),
+    ByReduction: lambda noun, task: solved(CLIQUE if noun.reduction.takes is Clique else MaxCut(Complete(3)), noun),
+    BruteForce: lambda noun, task: solved(CLIQUE, noun),
     Problem: lambda noun, task: Solving(noun, Halving(), (Seen(),)),
     Solver: lambda noun, task: Solving(Number(2.0), noun, (Seen(),)),
     Reference: lambda noun, task: Analysis(of=noun, measure=(Seen(),)),

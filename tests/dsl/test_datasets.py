@@ -69,7 +69,8 @@ def test_a_network_learns_the_digits():
     of = Training(
         task=Split(Digits(), part="train"), model=Mlp((32,), Relu()), loss=CrossEntropy(),
         protocol=Descent(300, Shuffled(64), by=Adam(lr=3e-3)),
-        measure=(TestError(Exact(), on=Split(Digits(), part="test")) @ at(0, 300), TrainLoss() @ at_end()), seed=0)  # fmt: skip
+        measure=(TestError(Exact(), on=Split(Digits(), part="test")) @ at(0, 300), TrainLoss() @ at_end()),
+        seed=0)  # fmt: skip
     found = run(of)
     assert found["TestError"][0] > 0.7
     assert found["TestError"][300] < 0.08

@@ -1,14 +1,16 @@
 """Representations of trained networks and the distances between them, against numpy on the weights."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
 
 from dsl import *
 from dsl.keys import streams
+from dsl.program import references
 from dsl.realise import realised
-from tests.conformance.harness import inputs
-from tests.dsl.running import run, weights
+from tests.dsl.running import run
 
 LAW = Labelled(Gaussian(4), reals(4)[0] * reals(4)[1])
 INPUTS = Sample(LAW, n=30)
@@ -41,9 +43,21 @@ def inputs_of_the_sample(seed=0):
     return realised(INPUTS, streams(seed)).points[0]
 
 
+@functools.cache
+def weights(one):
+    """Those of a training, by step."""
+    return run(one)["Weights"]
+
+
+def given(of):
+    """What an analysis reads of its trainings."""
+    sources = {path: noun.source() for path, noun in references(of).items()}
+    return {path: weights(one)[step] for path, (one, _, step) in sources.items()}
+
+
 def by_hand(one, x):
     """The last hidden layer of a trained network."""
-    found = {name: np.asarray(value) for name, value in weights(one)[-1].items()}
+    found = {name: np.asarray(value) for name, value in weights(one)[5].items()}
     h = x
     for i in range(len(one.model.widths)):
         h = np.tanh(h @ found[f"hidden[{i}].weight"].T + found[f"hidden[{i}].bias"])
@@ -52,7 +66,7 @@ def by_hand(one, x):
 
 def features_of(of):
     program = compile(of)
-    drawn = program.constants(program.knobs(of), inputs(of))["drawn"]
+    drawn = jax.jit(program.constants)(program.knobs(of), given(of))["drawn"]
     return [np.asarray(drawn[f"of[{i}]"].values) for i in range(len(of.of))]
 
 
@@ -81,28 +95,27 @@ def test_a_representation_is_the_layer_of_the_trained_network():
         np.testing.assert_allclose(found, by_hand(one, x), rtol=1e-12)
 
 
-@pytest.mark.parametrize("layer", [0, -3, "hidden[0]"])
-def test_layers_have_numbers_and_names(layer):
-    of = compared(layer=layer, nets=NETS[1:])
+def test_layers_have_numbers_and_names():
+    of = Analysis(
+        of=tuple(Representation(Trained(NETS[1]), INPUTS, layer) for layer in (0, -3, "hidden[0]", -1, "readout")),
+        measure=(), precision="float64")  # fmt: skip
     x = np.asarray(inputs_of_the_sample())
-    w = {name: np.asarray(value) for name, value in weights(NETS[1])[-1].items()}
-    np.testing.assert_allclose(
-        features_of(of)[0], np.tanh(x @ w["hidden[0].weight"].T + w["hidden[0].bias"]), rtol=1e-12
-    )
-
-
-def test_one_output_is_one_unit():
-    assert features_of(compared(layer=-1))[0].shape == (30, 1)
-    assert features_of(compared(layer="readout"))[2].shape == (30, 1)
+    w = {name: np.asarray(value) for name, value in weights(NETS[1])[5].items()}
+    first = np.tanh(x @ w["hidden[0].weight"].T + w["hidden[0].bias"])
+    second = np.tanh(first @ w["hidden[1].weight"].T + w["hidden[1].bias"])
+    last = second @ w["readout.weight"].T + w["readout.bias"]
+    for found, expected in zip(features_of(of), (first, first, first, last, last), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-11)
 
 
 def test_distance_matrices_are_those_of_the_definitions():
     of = compared(*map(DistanceMatrix, (Gulp(LAMS), Cca(), Cka(), Procrustes())))
     features = [by_hand(one, np.asarray(inputs_of_the_sample())) for one in NETS]
-    found = {name: np.asarray(value[0]) for name, value in run(of, inputs(of)).items()}
+    found = {name: np.asarray(value[0]) for name, value in run(of, given(of)).items()}
     assert found["DistanceMatrix"].shape == (4, 3, 3)
     for i, lam in enumerate(LAMS):
-        np.testing.assert_allclose(found["DistanceMatrix"][i], pairs(lambda a, b, s=lam: gulp(a, b, s), features), atol=1e-6)  # fmt: skip
+        expected = pairs(functools.partial(gulp, lam=lam), features)
+        np.testing.assert_allclose(found["DistanceMatrix"][i], expected, atol=1e-6)
 
     def whitened(a):
         return np.linalg.svd(normalised(a), full_matrices=False)[0]
@@ -127,13 +140,13 @@ def test_prediction_gaps_are_those_of_ridge_regressions():
     of = compared(PredictionGap(RandomLabels(), lam=0.05), seed=4)
     features = [by_hand(one, np.asarray(inputs_of_the_sample(4))) for one in NETS]
     program = compile(of)
-    y = np.asarray(program.constants(program.knobs(of), inputs(of))["measure"]["PredictionGap"])
+    y = np.asarray(jax.jit(program.constants)(program.knobs(of), given(of))["measure"]["PredictionGap"])
     predictions = []
     for a in features:
         train, test = normalised(a[::2]), normalised(a[1::2])
         beta = np.linalg.solve(train.T @ train / 15 + 0.05 * np.eye(train.shape[1]), train.T @ y / 15)
         predictions.append(test @ beta)
-    found = np.asarray(run(of, inputs(of))["PredictionGap"][0])
+    found = np.asarray(run(of, given(of), by=program)["PredictionGap"][0])
     np.testing.assert_allclose(found, pairs(lambda a, b: np.mean((a - b) ** 2), predictions), atol=1e-12)
     assert y.std() == pytest.approx(1, abs=0.5)
 
@@ -141,7 +154,7 @@ def test_prediction_gaps_are_those_of_ridge_regressions():
 def test_steps_of_one_training_are_its_representations_in_time():
     moved = tuple(Representation(Trained(NETS[0], at=step), INPUTS, -2) for step in (0, 5))
     of = Analysis(of=moved, measure=(DistanceMatrix(Gulp((0.1,))),), precision="float64")
-    assert run(of, inputs(of))["DistanceMatrix"][0][0, 0, 1] > 1e-3
+    assert run(of, given(of))["DistanceMatrix"][0][0, 0, 1] > 1e-3
 
 
 def test_an_untrained_model_is_represented_as_it_is_initialised():
@@ -173,8 +186,8 @@ def test_what_cannot_be_represented_or_compared_is_refused():
         Analysis(of=(MADE,), measure=(DistanceMatrix(Cka()),))
     with pytest.raises(SpecError, match="two or more Representations, got Gaussian"):
         Analysis(of=(MADE, Gaussian(2)), measure=(PredictionGap(RandomLabels(), lam=0.1),))
+    other = Representation(Mlp((3,), Tanh()), Sample(LAW, n=7), 0)
     with pytest.raises(SpecError, match="representation 1 has 7 inputs and the first 30"):
-        other = Representation(Mlp((3,), Tanh()), Sample(LAW, n=7), 0)
         Analysis(of=(MADE, other), measure=(DistanceMatrix(Cka()),))
     with pytest.raises(SpecError, match=r"distance.lams\[0\]: 1e-08 needs an Analysis with precision='float64'"):
         Analysis(of=(MADE, MADE), measure=(DistanceMatrix(Gulp((1e-8,))),))

@@ -102,7 +102,9 @@ def test_two_processes_have_the_bits_of_one_and_the_first_alone_speaks_and_write
     assert "report:" in out
     assert second == (0, "", "")
     same_bits(tmp_path / "two", tmp_path / "one", points=3)
-    written_by = {Records(tmp_path / "two").environment(name)["devices"] for name in os.listdir(tmp_path / "two/points")}
+    written_by = {
+        Records(tmp_path / "two").environment(name)["devices"] for name in os.listdir(tmp_path / "two/points")
+    }
     assert written_by == {2}
 
 
@@ -255,3 +257,20 @@ def test_flags_that_do_not_fit_together_are_told(flags, message):
 def test_flags_that_fit():
     assert Hosts.of("auto", None, None) == Hosts()
     assert Hosts.of("3", 2, "host:1234") == Hosts(3, 2, "host:1234")
+
+
+@pytest.mark.slow
+def test_processes_that_slurm_started_find_each_other(tmp_path, monkeypatch):
+    study = written(tmp_path)
+    alone(study, tmp_path / "one", "--devices 2")
+    runs = []
+    for rank in range(2):
+        job = {"JOB_ID": str(port()), "STEP_NODELIST": "localhost", "NTASKS": "2"}  # its port follows from its number
+        job = job if not runs else {**job, "JOB_ID": os.environ["SLURM_JOB_ID"]}
+        for name, value in {**job, "STEP_NUM_TASKS": "2", "PROCID": str(rank), "LOCALID": str(rank)}.items():
+            monkeypatch.setenv(f"SLURM_{name}", value)
+        runs.append(started(study, tmp_path / "two", "--devices 1 --hosts auto"))
+    found = ended(runs)
+    assert [status for status, *_ in found] == [0, 0], found
+    assert found[1][1:] == ("", "")
+    same_bits(tmp_path / "two", tmp_path / "one", points=3)

@@ -1,0 +1,152 @@
+"""Measurements of solutions: values, certified bounds, plans, and what they took."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Array, Float64, Key
+
+from dsl.barycenters import Barycenter
+from dsl.faults import Fault
+from dsl.measurements import Measurement
+from dsl.reductions import BruteForce, ByReduction, Clique, KelleyCuts
+from dsl.transport_solvers import TransportSolver
+from theory.transport import BarycenterCost, Solution, SparsePlan
+
+_SOLVERS = (TransportSolver, ByReduction, KelleyCuts, BruteForce)
+_READS = ("problem", "by")
+
+
+class SolutionMeasurement(Measurement, abstract=True):
+    """A measurement of the answer to a problem of transport, or of one that is reduced to it."""
+
+    reads: ClassVar[tuple[str, ...]] = _READS
+
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """A solver whose answers have other parts."""
+        if not isinstance(experiment.by, _SOLVERS):
+            yield Fault((), f"{type(self).__name__} is of an answer about transport; {experiment.by!r} gives another")
+
+
+class PlanMeasurement(Measurement, abstract=True):
+    """A measurement of a transport plan."""
+
+    reads: ClassVar[tuple[str, ...]] = _READS
+
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """A solver that gives no plan."""
+        if not isinstance(experiment.by, TransportSolver):
+            yield Fault((), f"{type(self).__name__} is of a transport plan; {type(experiment.by).__name__} gives none")
+
+
+class AtomMeasurement(Measurement, abstract=True):
+    """A measurement of the atoms of a plan: there are few where it is a vertex."""
+
+    reads: ClassVar[tuple[str, ...]] = _READS
+
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """A solver whose plan is no vertex."""
+        if not (isinstance(experiment.by, TransportSolver) and experiment.by.vertex):
+            name = type(experiment.by).__name__
+            yield Fault((), f"{type(self).__name__} is of plans with few atoms, which {name} does not give")
+
+
+class Objective(SolutionMeasurement):
+    """The value of the answer: the cost of a plan; the maximum of a problem on a graph."""
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
+        """The value."""
+        return np.float64(state.answer.value)
+
+
+class DualBound(SolutionMeasurement):
+    """The certified lower bound of the best value."""
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
+        """The bound."""
+        return np.float64(state.answer.lower)
+
+
+class UpperBound(SolutionMeasurement):
+    """The certified upper bound of the best value: with `DualBound`, an interval."""
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
+        """The bound."""
+        return np.float64(state.answer.upper)
+
+
+class OracleCalls(SolutionMeasurement):
+    """How often the oracle was called: searches or sums over a cost, or transport problems in a reduction."""
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
+        """The number."""
+        return np.float64(state.answer.oracle_calls)
+
+
+class Decided(SolutionMeasurement):
+    """Whether there is a k-clique: 1 where the answer to a `Clique` is above k (k - 1) / 2 - 1/2, else 0."""
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
+        """1 or 0."""
+        k = experiment.problem.k
+        return np.float64(state.answer.value > k * (k - 1) / 2 - 0.5)
+
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """Adds: a problem that is no decision."""
+        yield from super().unfit(experiment)
+        if not isinstance(experiment.problem, Clique):
+            yield Fault((), f"Decided is of a Clique, not of a {type(experiment.problem).__name__}")
+
+
+class SupportSize(PlanMeasurement):
+    """The number of atoms of the plan; of a dense plan, of tuples of points that have mass."""
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
+        """The number."""
+        return np.float64(state.answer.support_size)
+
+
+class MarginalError(PlanMeasurement):
+    """max_i |m_i - mu_i|_1 of the plan before it was rounded to its marginals."""
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
+        """The error."""
+        return np.float64(state.answer.marginal_error)
+
+
+class Plan(AtomMeasurement):
+    """The atoms of the plan, one a row: the tuple and its mass; rows of zeros fill up to sum_i n_i - k + 1."""
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float64[np.ndarray, "m w"]:
+        """Shape (sum_i n_i - k + 1, k + 1)."""
+        plan = _atoms(state.answer)
+        return _padded(plan, plan.tuples)
+
+
+class Atoms(AtomMeasurement):
+    """The atoms of a barycenter, one a row: the point and its mass; rows of zeros fill up to sum_i n_i - k + 1."""
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float64[np.ndarray, "m w"]:
+        """Shape (sum_i n_i - k + 1, d + 1)."""
+        plan, cost = _atoms(state.answer), experiment.problem.posed().cost
+        assert isinstance(cost, BarycenterCost)
+        return _padded(plan, cost.means(plan.tuples))
+
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """Adds: a problem without points."""
+        yield from super().unfit(experiment)
+        if not isinstance(experiment.problem, Barycenter):
+            yield Fault((), f"Atoms is of a Barycenter, not of a {type(experiment.problem).__name__}")
+
+
+def _atoms(solution: Solution) -> SparsePlan:
+    assert isinstance(solution.plan, SparsePlan)
+    return solution.plan
+
+
+def _padded(plan: SparsePlan, rows: np.ndarray) -> Float64[np.ndarray, "m w"]:
+    found = np.zeros((sum(plan.shape) - len(plan.shape) + 1, rows.shape[1] + 1))
+    if len(rows) > len(found):
+        raise ValueError(f"a plan of {len(rows)} atoms, more than the {len(found)} of a vertex: observe it at the end")
+    found[: len(rows)] = np.column_stack([rows, plan.masses])
+    return found

@@ -1,0 +1,211 @@
+"""Multimarginal transport as a problem: costs with structure, marginals, and what a solver is given (2008.03006)."""
+
+import abc
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+import networkx as nx
+import numpy as np
+from jaxtyping import Float64
+from pydantic import Field
+
+from dsl.faults import Fault
+from dsl.fields import Count
+from dsl.graphs import Graph
+from dsl.solving import Problem
+from dsl.spec import Spec
+from theory import transport
+from theory.transport.euler_flow import euler_flow
+
+
+class Posed(Problem, abstract=True):
+    """A problem that `theory.transport` can be given: a transport problem, or a search over the entries of a cost."""
+
+    @property
+    @abc.abstractmethod
+    def gives(self) -> Literal["transport", "search"]:
+        """Which of the two."""
+
+    @abc.abstractmethod
+    def posed(self) -> Any:
+        """The cost with its marginals or potentials as arrays, on the host."""
+
+
+class TransportProblem(Posed, abstract=True):
+    """A problem that is multimarginal transport as it stands."""
+
+    @property
+    def gives(self) -> Literal["transport", "search"]:
+        """Transport."""
+        return "transport"
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, ...] | None:
+        """The sizes of the marginals; None where they are drawn."""
+
+
+class Cost(Spec, abstract=True):
+    """A cost tensor given by its structure."""
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, ...] | None:
+        """The sizes of the marginals; None where they are drawn."""
+
+    @abc.abstractmethod
+    def posed(self) -> transport.Cost:
+        """The cost with its oracles, on the host."""
+
+
+class Marginals(Spec, abstract=True):
+    """Distributions mu_1, ..., mu_k."""
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Their sizes."""
+
+    @abc.abstractmethod
+    def posed(self) -> tuple[Float64[np.ndarray, "_"], ...]:
+        """Their masses."""
+
+
+class Uniform(Marginals):
+    """k uniform distributions on n points, written `uniform(n, k)`."""
+
+    n: Count
+    k: Count
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """n, k times."""
+        return (self.n,) * self.k
+
+    def posed(self) -> tuple[Float64[np.ndarray, "_"], ...]:
+        """1 / n everywhere."""
+        return transport.uniform(self.shape)
+
+
+class Bernoulli(Marginals):
+    """k coins that are 1 with probability p, written `bernoulli(p, k)`."""
+
+    p: Annotated[float, Field(ge=0, le=1)]
+    k: Count
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """2, k times."""
+        return (2,) * self.k
+
+    def posed(self) -> tuple[Float64[np.ndarray, "_"], ...]:
+        """(1 - p, p)."""
+        p = float(self.p)
+        return (np.array([1 - p, p]),) * self.k
+
+
+def uniform(n: int, k: int) -> Uniform:
+    """Uniform distributions on n points, k of them."""
+    return Uniform(n, k)
+
+
+def bernoulli(p: float, k: int) -> Bernoulli:
+    """Coins that are 1 with probability p, k of them."""
+    return Bernoulli(p, k)
+
+
+class EulerFlow(Cost):
+    """Particles on n places that move for `steps` times as little as they can, and end where sigma sends them.
+
+    C_j = sum_t (j_t - j_{t+1})^2 / n^2 + (sigma(j_0) - j_{k-1})^2 / n^2 with k = `steps` marginals. Generalised Euler
+    flow of 2008.03006; the maps sigma are those of the authors' code: i, n - 1 - i, (i + n // 2) mod n and
+    min(2i, 2n - 2i - 1).
+    """
+
+    n: Count
+    steps: Annotated[int, Field(ge=2)]
+    sigma: Literal["id", "rev", "shift", "tent"]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """n, once for each time."""
+        return (self.n,) * self.steps
+
+    def posed(self) -> transport.Cost:
+        """A graphical cost on a cycle."""
+        return euler_flow(self.n, self.steps, self.sigma)
+
+
+class Connected(Cost):
+    """1[the edges that are up connect the graph] for `sign=1.0`; 1 less that for `sign=-1.0`.
+
+    Edges are marginals: with `bernoulli(p, edges)` the least cost is the least probability that the network is
+    connected, or 1 less the largest, whatever the edges' dependence. Network reliability of 2008.03006.
+    """
+
+    graph: Graph
+    sign: float
+
+    def check(self) -> Iterable[Fault]:
+        """One of the two signs, and a graph that is connected."""
+        if abs(self.sign) != 1.0:
+            yield Fault(("sign",), f"expected 1.0 (the worst case) or -1.0 (the best), got {self.sign}")
+        if self.graph.edges is not None and not (self.graph.edges and nx.is_connected(_network(self.graph))):
+            yield Fault(("graph",), f"expected a connected graph with an edge, got {self.graph!r}")
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """2 for each edge."""
+        return None if self.graph.edges is None else (2,) * self.graph.edges
+
+    def posed(self) -> transport.Cost:
+        """A set cost with minimum cuts or spanning trees as its oracle."""
+        return transport.Reliability(tuple(_network(self.graph).edges), best=bool(self.sign < 0))
+
+
+def _network(graph: Graph) -> nx.Graph:
+    return nx.from_numpy_array(np.asarray(graph.adjacency))
+
+
+class LowRankPlusSparse(Cost):
+    """C_j = prod_i factors[i][j_i], positive: the risk of a product whose factors' dependence is unknown (2008.03006).
+
+    Of the low-rank plus sparse costs of the paper this is rank one without a sparse part.
+    """
+
+    factors: tuple[tuple[Annotated[float, Field(gt=0)], ...], ...]
+
+    def check(self) -> Iterable[Fault]:
+        """A factor with a value for each marginal."""
+        if not self.factors or not all(self.factors):
+            yield Fault(("factors",), f"expected values for each of at least one marginal, got {self.factors}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the factors."""
+        return tuple(len(factor) for factor in self.factors)
+
+    def posed(self) -> transport.Cost:
+        """Products are summed on a logarithmic grid."""
+        return transport.LowRankPlusSparseCost([np.array(factor, np.float64)[:, None] for factor in self.factors])
+
+
+class Transport(TransportProblem):
+    """min <C, P> over P >= 0 with these marginals."""
+
+    cost: Cost
+    marginals: Marginals
+
+    def check(self) -> Iterable[Fault]:
+        """As many marginals as the cost has axes, of their sizes."""
+        if self.cost.shape is not None and self.cost.shape != self.marginals.shape:
+            yield Fault(("marginals",), f"expected the sizes {self.cost.shape} of the cost, got {self.marginals.shape}")
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """As for the cost."""
+        return self.cost.shape
+
+    def posed(self) -> transport.Problem:
+        """Both as arrays."""
+        return transport.Problem(self.cost.posed(), self.marginals.posed())

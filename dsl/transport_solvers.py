@@ -1,0 +1,175 @@
+"""Solvers of transport problems: the algorithms of `theory.transport`, which run on the host."""
+
+import abc
+import math
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Literal
+
+from jaxtyping import Array, Key
+from pydantic import Field
+
+from dsl.barycenters import Barycenter
+from dsl.faults import Fault
+from dsl.fields import Count
+from dsl.solving import Solver
+from dsl.transport import Connected, LowRankPlusSparse, Posed, Transport, TransportProblem
+from theory import transport
+
+_LEAST_TOL = 1e-9
+
+
+class TransportSolver(Solver, abstract=True):
+    """A solver whose answer is a `theory.transport.Solution`; `vertex` where its plan is a vertex: few atoms."""
+
+    traced: ClassVar[bool] = False
+    vertex: ClassVar[bool] = False
+
+    @property
+    def last(self) -> int:
+        """0: the answer comes at once."""
+        return 0
+
+    @abc.abstractmethod
+    def solve(self, posed: transport.Problem) -> transport.Solution:
+        """The answer to a problem with its arrays; reductions call this."""
+
+    def init(self, problem: Any, key: Key[Array, ""]) -> Any:
+        """The answer, where it comes at once."""
+        return self.solve(problem.posed())
+
+    def answer(self, problem: Any, state: Any) -> transport.Solution:
+        """The plan with its certified interval."""
+        return state
+
+    def unfit(self, problem: Any) -> Iterable[Fault]:
+        """A problem that is not transport as it stands."""
+        if not (isinstance(problem, Posed) and problem.gives == "transport"):
+            kind = type(problem).__name__
+            yield Fault((), f"{type(self).__name__} solves transport; {kind} takes BruteForce() or ByReduction(...)")
+
+
+class ColumnGeneration(TransportSolver):
+    """A linear program over few tuples, and a search for those of negative reduced cost: exact, with a certificate.
+
+    `pricing` says how tuples are searched: by the structure of the cost, which for `Barycenter` is by power diagrams.
+    `tol` is the gap at which to stop, as a part of the range of the cost; a step is a round.
+    """
+
+    vertex: ClassVar[bool] = True
+    pricing: Literal["structure", "power_diagrams"] = "structure"
+    start: Literal["north_west", "rearrangement"] = "north_west"
+    tol: Annotated[float, Field(ge=_LEAST_TOL)] = _LEAST_TOL
+    rounds: Count = 1000
+
+    @property
+    def last(self) -> int:
+        """The most rounds."""
+        return self.rounds
+
+    def solve(self, posed: transport.Problem) -> transport.Solution:
+        """All rounds."""
+        return self._rule().solve(posed)
+
+    def init(self, problem: Any, key: Key[Array, ""]) -> Any:
+        """The problem with its arrays, and the first linear program."""
+        posed = problem.posed()
+        return posed, self._rule().init(posed)
+
+    def step(self, problem: Any, state: Any, key: Key[Array, ""]) -> Any:
+        """A search, new columns, and the linear program with them."""
+        posed, kept = state
+        return posed, self._rule().step(posed, kept)
+
+    def answer(self, problem: Any, state: Any) -> transport.Solution:
+        """The plan of the linear program, rounded to its marginals, with its certified interval."""
+        posed, kept = state
+        return self._rule().answer(posed, kept)
+
+    def finished(self, problem: Any, state: Any) -> bool:
+        """Whether the gap is closed, or no column was found."""
+        return state[1].finished
+
+    def unfit(self, problem: Any) -> Iterable[Fault]:
+        """Adds: a start or a pricing that belongs to other costs."""
+        yield from super().unfit(problem)
+        cost = problem.cost if isinstance(problem, Transport) else None
+        if self.start == "rearrangement" and not isinstance(cost, LowRankPlusSparse):
+            yield Fault(("start",), "'rearrangement' starts LowRankPlusSparse costs; use 'north_west'")
+        if self.pricing == "power_diagrams" and not isinstance(problem, Barycenter):
+            yield Fault(("pricing",), "'power_diagrams' are searched for a Barycenter; use 'structure'")
+
+    def _rule(self) -> transport.ColumnGeneration:
+        # float32 rounds 1e-9 down, which the algorithm would refuse
+        return transport.ColumnGeneration(max(float(self.tol), _LEAST_TOL), start=self.start, rounds=self.rounds)
+
+
+class MultiplicativeWeights(TransportSolver):
+    """Bisection on the value, with a packing problem for each trial: within about eps of the range of the cost."""
+
+    eps: Annotated[float, Field(gt=0, lt=0.5)]
+    trials: Count = 20
+
+    @property
+    def last(self) -> int:
+        """The most trials."""
+        return self.trials
+
+    def solve(self, posed: transport.Problem) -> transport.Solution:
+        """All trials."""
+        return self._rule().solve(posed)
+
+    def init(self, problem: Any, key: Key[Array, ""]) -> Any:
+        """The problem with its arrays, and the monotone plan."""
+        posed = problem.posed()
+        return posed, self._rule().init(posed)
+
+    def step(self, problem: Any, state: Any, key: Key[Array, ""]) -> Any:
+        """A trial: a plan of the value in the middle of the interval, or a better bound."""
+        posed, kept = state
+        return posed, self._rule().step(posed, kept)
+
+    def answer(self, problem: Any, state: Any) -> transport.Solution:
+        """The best plan with its certified interval."""
+        return self._rule().answer(state[1])
+
+    def finished(self, problem: Any, state: Any) -> bool:
+        """Whether the interval is small enough, or a trial changed nothing."""
+        return state[1].finished
+
+    def _rule(self) -> transport.MultiplicativeWeights:
+        return transport.MultiplicativeWeights(float(self.eps), self.trials)
+
+
+class MultimarginalSinkhorn(TransportSolver):
+    """Entropic transport at the inverse temperature eta, in the log domain, rounded to exact marginals."""
+
+    eta: Annotated[float, Field(gt=0)]
+    tol: Annotated[float, Field(gt=0)]
+
+    def solve(self, posed: transport.Problem) -> transport.Solution:
+        """Sweeps until the marginals are within tol."""
+        return transport.MultimarginalSinkhorn(float(self.eta), float(self.tol)).solve(posed)
+
+    def unfit(self, problem: Any) -> Iterable[Fault]:
+        """Adds: costs whose sums of exponentials are not known."""
+        yield from super().unfit(problem)
+        if isinstance(problem.cost if isinstance(problem, Transport) else problem, (Connected, Barycenter)):
+            yield Fault((), "MultimarginalSinkhorn needs a cost with soft sums: use ColumnGeneration()")
+
+
+class NaiveLp(TransportSolver):
+    """The linear program with every tuple as a column: the exact oracle of small instances."""
+
+    vertex: ClassVar[bool] = True
+
+    def solve(self, posed: transport.Problem) -> transport.Solution:
+        """One linear program."""
+        return transport.NaiveLp().solve(posed)
+
+    def unfit(self, problem: Any) -> Iterable[Fault]:
+        """Adds: a tensor with too many entries."""
+        yield from super().unfit(problem)
+        shape = problem.shape if isinstance(problem, TransportProblem) else None
+        if shape and (size := math.prod(shape)) > (most := transport.NaiveLp().most):
+            rows = sum(shape)
+            yield Fault((), f"the tensor has {size:.3g} entries, more than {most}; ColumnGeneration() has {rows} rows")

@@ -1,0 +1,180 @@
+"""GULP: distances between representations that say how differently ridge regressions on them predict (2210.06545).
+
+A grid of widths and depths of fully connected networks on digits, two or more seeds each; a representation is the last
+hidden layer on the test part. Between all pairs: GULP at several ridges, CCA, CKA and Procrustes, at several steps of
+the trainings; and the gaps between ridge regressions on random labels, which GULP of the same ridge should follow best.
+
+The paper's grid is on MNIST; this is a scaled-down experiment of ours on the digits of scikit-learn.
+"""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from dsl import *
+from runs.statistics import Interval, PerSeed, binomial_interval, bootstrap_interval
+from runs.table import Table
+from theory.representation import classical_mds
+
+WIDTHS = (16, 32, 64)
+DEPTHS = {"smoke": (1, 2), "small": (1, 2, 4, 6), "paper": (1, 2, 3, 4, 5, 6)}
+REPLICAS = {"smoke": 2, "small": 2, "paper": 4}
+STEPS = {"smoke": 20, "small": 400, "paper": 1_000}
+LAMS = (0.0, 1e-3, 1e-2, 1e-1, 1.0)
+TASKS = (1e-2, 1e-1)
+HELD_OUT = Split(Digits(), part="test")
+Net = tuple[int, int, int]
+
+
+def net(width: int, depth: int, seed: int, steps: int) -> Training:
+    """A network of ReLUs on the train part of the digits."""
+    return Training(
+        task=Split(Digits(), part="train"),
+        model=Mlp((width,) * depth, activation=Relu()),
+        loss=CrossEntropy(),
+        protocol=Descent(steps, Shuffled(100), by=Adam(lr=1e-3)),
+        measure=(Weights() @ at(0, steps // 4, steps),),
+        seed=seed,
+    )
+
+
+def nets(scale: str) -> list[Net]:
+    """Width, depth and seed of each network, in the order of the matrices."""
+    return [(w, d, s) for w in WIDTHS for d in DEPTHS[scale] for s in range(REPLICAS[scale])]
+
+
+def features(scale: str, trained: int) -> tuple[Representation[Any], ...]:
+    """The last hidden layers of all networks at a step."""
+    models = (Trained(net(*of, steps=STEPS[scale]), at=trained) for of in nets(scale))
+    return tuple(Representation(model, on=HELD_OUT, layer=-2) for model in models)
+
+
+def compared(part: str, trained: int, scale: str) -> Analysis:
+    """All distances at one step of the trainings."""
+    measure = tuple(DistanceMatrix(distance) for distance in (Gulp(LAMS), Cca(), Cka(), Procrustes()))
+    return Analysis(of=features(scale, trained), measure=measure, precision="float64")
+
+
+def random_tasks(part: str, lam: float, seed: int, scale: str) -> Analysis:
+    """The gaps between the predictions of ridge regressions on one draw of random labels."""
+    measure = (PredictionGap(RandomLabels(), lam=lam),)
+    return Analysis(of=features(scale, STEPS[scale]), measure=measure, seed=seed, precision="float64")
+
+
+def distances(table: Table, trained: int) -> dict[str, np.ndarray]:
+    """The matrices at one step by name; of GULP one for each ridge."""
+    own = table.where(part="distances", trained=trained)
+    gulp = {f"GULP {lam:g}": matrix for lam, matrix in zip(LAMS, own["DistanceMatrix"][0], strict=True)}
+    others = {name: own[f"DistanceMatrix(distance={name}())"][0] for name in ("Cca", "Cka", "Procrustes")}
+    return gulp | others
+
+
+def depth_recovered(table: Table, scale: str, name: str) -> Interval:
+    """How often the nearest network of another width has the same depth."""
+    found = distances(table, STEPS[scale])[name]
+    widths, depths, _ = np.array(nets(scale)).T
+    nearest = np.argmin(np.where(widths[:, None] == widths[None, :], np.inf, found), axis=1)
+    return binomial_interval(int(np.sum(depths[nearest] == depths)), len(depths))
+
+
+def correlations(table: Table, scale: str, lam: float) -> dict[str, PerSeed]:
+    """Spearman's correlation over all pairs of each distance with the gaps at one ridge, for each draw of labels."""
+    own, pairs = table.where(part="random tasks", lam=lam), np.triu_indices(len(nets(scale)), 1)
+    gaps, seeds = own["PredictionGap"], own["seed"]
+    found = distances(table, STEPS[scale])
+    rank = lambda matrix: [np.asarray(spearmanr(matrix[pairs], gap[pairs]))[0] for gap in gaps]
+    return {name: PerSeed(np.array(rank(matrix)), seeds) for name, matrix in found.items()}
+
+
+def lead(table: Table, scale: str, lam: float, over: tuple[str, ...]) -> PerSeed:
+    """By how much the correlation of GULP at the ridge of the tasks exceeds the best of others."""
+    found = correlations(table, scale, lam)
+    own = found[f"GULP {lam:g}"]
+    return PerSeed(own.values - np.max([found[name].values for name in over], axis=0), own.seeds)
+
+
+def approach(table: Table, scale: str, name: str) -> Interval:
+    """The distance of two networks that differ in the seed alone: after training, as a share of that before it."""
+    before, after = (distances(table, step)[name] for step in (0, STEPS[scale]))
+    size = REPLICAS[scale]
+    first = np.arange(0, len(before), size)
+    return bootstrap_interval(after[first, first + 1] / before[first, first + 1])
+
+
+def embedding(table: Table, axes: Any) -> None:
+    """The networks in the plane by GULP 0.01 after training (colours: depth; sizes: width)."""
+    scale = _scale(table)
+    widths, depths, _ = np.array(nets(scale)).T
+    place = np.asarray(classical_mds(distances(table, STEPS[scale])["GULP 0.01"]))
+    for i, depth in enumerate(DEPTHS[scale]):
+        own = depths == depth
+        axes.scatter(place[own, 0], place[own, 1], s=widths[own], color=f"C{i}", label=f"depth {depth}")
+    axes.legend()
+
+
+def follows(table: Table, axes: Any) -> None:
+    """Correlation of GULP with the gaps on random labels, by its ridge (lines: the ridge of the tasks; dots: seeds)."""
+    scale = _scale(table)
+    for i, lam in enumerate(TASKS):
+        found = correlations(table, scale, lam)
+        values = np.array([found[f"GULP {other:g}"].values for other in LAMS])
+        axes.plot(values, "o", color=f"C{i}", markersize=3)
+        axes.plot(values.mean(axis=1), color=f"C{i}", label=f"tasks at {lam:g}")
+    axes.set_xticks(range(len(LAMS)), [f"{lam:g}" for lam in LAMS])
+    axes.set_xlabel("ridge of GULP")
+    axes.set_ylabel("Spearman's correlation")
+    axes.legend()
+
+
+def _scale(table: Table) -> str:
+    return next(scale for scale, steps in STEPS.items() if steps in table["trained"].tolist())
+
+
+def study(scale: str) -> Study:
+    """24 networks and 8 draws of labels; paper: 72 networks; smoke: 12 small ones for 20 steps."""
+    steps, seeds = STEPS[scale], range(2 if scale == "smoke" else 8)
+    points = grid(partial(compared, scale=scale), part=("distances",), trained=(0, steps // 4, steps))
+    points += grid(partial(random_tasks, scale=scale), part=("random tasks",), lam=TASKS, seed=seeds)
+    return Study("gulp", points, () if scale == "smoke" else claims(scale), (embedding, follows))
+
+
+def claims(scale: str) -> list[Claim]:
+    """What the paper's figures show, on a smaller grid."""
+    claim = partial(Claim, citation="2210.06545, experiments on MNIST (grid and data are ours)", verified=False)
+    chance = 1 / len(DEPTHS[scale])
+    return [
+        claim(
+            f"GULP 0.01 knows depth: the nearest network of another width has the same depth more often than by "
+            f"chance, {chance:.2f}",
+            measured=partial(depth_recovered, scale=scale, name="GULP 0.01"),
+            accept=above(chance),
+        ),
+        *(
+            claim(
+                f"of all ridges, GULP at {lam:g} follows best how ridge regressions at {lam:g} on random labels differ",
+                measured=partial(
+                    lead, scale=scale, lam=lam, over=tuple(f"GULP {other:g}" for other in LAMS if other != lam)
+                ),
+                accept=above(0.0),
+            )
+            for lam in TASKS
+        ),
+        *(
+            claim(
+                f"it follows them better than CCA, CKA and Procrustes do (tasks at {lam:g})",
+                measured=partial(lead, scale=scale, lam=lam, over=("Cca", "Cka", "Procrustes")),
+                accept=above(0.0),
+            )
+            for lam in TASKS
+        ),
+        *(
+            claim(
+                f"networks that differ in the seed alone come closer in training by {name}",
+                measured=partial(approach, scale=scale, name=name),
+                accept=below(1.0),
+            )
+            for name in ("GULP 0.01", "GULP 0.1", "GULP 1", "Cka", "Procrustes")
+        ),
+    ]

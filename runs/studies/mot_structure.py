@@ -1,0 +1,221 @@
+"""Multimarginal transport with structure: Euler flows, network reliability, risk (2008.03006).
+
+Generalised Euler flows on a line of n places at k = 6 times, exact by column generation and blurred by Sinkhorn's
+algorithm at eta = 2000; the worst and the best network reliability of complete graphs against the closed form
+1 - 0.005 v; the least risk of a product of k factors against Jensen's bound. The values of the risk that the released
+code ships are wrong (its oracle is), so they are no reference here. The full text of the paper was not at hand.
+"""
+
+from functools import partial
+from math import log
+from typing import Any
+
+import numpy as np
+
+from dsl import *
+from runs.statistics import Interval
+from runs.table import Table
+from theory.transport.euler_flow import destinations
+
+TIMES = 6
+FLOWS = ("id", "rev", "shift", "tent")
+ETA = 2000.0
+SOLVERS = {
+    "exact": ColumnGeneration(),
+    "soft": MultimarginalSinkhorn(eta=ETA, tol=1e-3),
+    "weights": MultiplicativeWeights(eps=0.01),
+    "naive": NaiveLp(),
+}
+UP = {"worst": (1.0, 0.99), "best": (-1.0, 0.01)}  # the sign of the cost, and the probability that an edge is up
+RISK = {2: (1.48, 1e-7), 5: (1.527966, 1e-7), 10: (1.547110485, 8.5e-8), 20: (1.55743326, 2e-8)}
+DERIVED = "2008.03006, network reliability; the closed form is derived and checked numerically"
+CERTIFIED = "2008.03006, risk estimation; intervals of our reference file, by another implementation"
+SOFTNESS = "2008.03006, Sinkhorn's algorithm with soft minima; the bound is derived"
+
+
+def euler(sigma: str, solver: str, n: int) -> Solving:
+    """A flow; the atoms of the plan are trajectories."""
+    by = SOLVERS[solver]
+    atoms = (SupportSize(), Plan()) if solver == "exact" else ()
+    return Solving(
+        problem=Transport(EulerFlow(n=n, steps=TIMES, sigma=sigma), uniform(n, TIMES)),  # type: ignore[arg-type]  # one of FLOWS
+        by=by,
+        measure=(Objective() @ every(1), DualBound() @ every(1), UpperBound(), OracleCalls(), MarginalError(), *atoms),
+        precision="float64",
+    )
+
+
+def reliability(case: str, vertices: int, solver: str) -> Solving:
+    """The complete graph, each edge down (worst) or up (best) with probability 0.01."""
+    (sign, up), edges = UP[case], vertices * (vertices - 1) // 2
+    return Solving(
+        problem=Transport(Connected(Complete(vertices), sign), bernoulli(up, edges)),
+        by=SOLVERS[solver],
+        measure=(Objective() @ every(1), DualBound() @ every(1), UpperBound(), OracleCalls()),
+        precision="float64",
+    )
+
+
+def risk(k: int) -> Solving:
+    """The least mean of a product of k variables, each uniform on 1, 1 + 1/(10 k), ..., 1 + 9/(10 k)."""
+    factors = (tuple(1.0 + j / (10 * k) for j in range(10)),) * k
+    return Solving(
+        problem=Transport(LowRankPlusSparse(factors), uniform(10, k)),
+        by=ColumnGeneration(start="rearrangement"),
+        measure=(Objective() @ every(1), DualBound() @ every(1), UpperBound(), OracleCalls()),
+        precision="float64",
+    )
+
+
+def last(table: Table, name: str, **point: Any) -> Interval:
+    """What was measured at the end of one point."""
+    value = float(table.where(**point).dropna(name).last()[name][0])
+    return Interval(value, value, value, 1, "deterministic", None)
+
+
+def gap(table: Table, **point: Any) -> Interval:
+    """The length of the certified interval at the end."""
+    length = last(table, "UpperBound", **point).estimate - last(table, "DualBound", **point).estimate
+    return Interval(length, length, length, 1, "deterministic", None)
+
+
+def excess(table: Table, sigma: str, n: int) -> Interval:
+    """How much more the soft plan costs than the exact one."""
+    soft, exact = (last(table, "Objective", sigma=sigma, solver=solver, n=n).estimate for solver in ("soft", "exact"))
+    return Interval(soft - exact, soft - exact, soft - exact, 1, "deterministic", None)
+
+
+def over_jensen(table: Table, k: int) -> Interval:
+    """The certified lower bound of the risk, less Jensen's bound."""
+    over = last(table, "DualBound", k=k).estimate - jensen(k)
+    return Interval(over, over, over, 1, "deterministic", None)
+
+
+def jensen(k: int) -> float:
+    """exp(k E log r): no plan has a lower risk."""
+    return float(np.exp(k * np.mean(np.log(1 + np.arange(10) / (10 * k)))))
+
+
+def trajectories(table: Table, axes: Any) -> None:
+    """Exact flows: places against times 0..6, where time 6 is sigma of the start; opacity is n times the mass."""
+    for panel, (sigma,) in enumerate((s,) for s in FLOWS if s in table.points["sigma"].tolist()):
+        part = table.where(sigma=sigma, solver="exact", n=11).dropna("Plan")
+        atoms = np.asarray(part["Plan"][0], float)
+        atoms = atoms[atoms[:, -1] > 0]
+        ends = destinations(11, sigma)[atoms[:, 0].astype(int)]  # type: ignore[arg-type]  # one of FLOWS
+        paths = np.column_stack([atoms[:, :TIMES], ends])
+        for path, mass in zip(paths, atoms[:, -1], strict=True):
+            axes.plot(np.arange(TIMES + 1) + 7.5 * panel, path, color="#1f6fb4", alpha=min(1.0, 11 * mass))
+        axes.text(7.5 * panel + 3, 11, sigma, ha="center")
+    axes.set_xticks([])
+    axes.set_xlabel("time")
+    axes.set_ylabel("place")
+
+
+def convergence(table: Table, axes: Any) -> None:
+    """Value less certified bound of each exact flow against the rounds of column generation."""
+    for sigma in (s for s in FLOWS if s in table.points["sigma"].tolist()):
+        part = table.where(sigma=sigma, solver="exact", n=11).dropna("Objective")
+        length = part["Objective"] - part["DualBound"]
+        axes.semilogy(np.arange(len(length)), np.maximum(length, 1e-16), marker=".", label=sigma)
+    axes.set_xlabel("round")
+    axes.set_ylabel("gap")
+    axes.legend()
+
+
+def values(table: Table, axes: Any) -> None:
+    """Network reliability against the vertices of the complete graph, with the closed form 1 - 0.005 v."""
+    for case, marker in (("worst", "o"), ("best", "x")):
+        for solver in ("exact", "weights"):
+            chosen = table.where(case=case, solver=solver).dropna("UpperBound") if _has(table, case, solver) else None
+            if chosen is not None:
+                axes.plot(chosen["vertices"].astype(int), chosen["Objective"], marker, label=f"{case}, {solver}")
+    vertices = np.array(sorted({v for v in table.points["vertices"].tolist() if v is not None}), float)
+    axes.plot(vertices, 1 - 0.005 * vertices, linestyle=":", color="black")
+    axes.set_xlabel("vertices")
+    axes.set_ylabel("least cost")
+    axes.legend()
+
+
+def _has(table: Table, case: str, solver: str) -> bool:
+    return (case, solver) in zip(table.points["case"].tolist(), table.points["solver"].tolist(), strict=True)
+
+
+def study(scale: str) -> Study:
+    """Flows at n = 11, networks of up to 12 vertices, risk up to k = 10; paper: n = 21, 20 vertices, k = 20."""
+    if scale == "smoke":
+        points = grid(euler, sigma=("rev",), solver=("exact",), n=(11,)) + grid(risk, k=(2,))
+        points += grid(reliability, case=("worst", "best"), vertices=(4,), solver=("exact",))
+        return Study("mot-structure", points, claims((4,), (2,), ("rev",), soft=False), (trajectories, convergence))
+    vertices, factors = (
+        ((4, 6, 8, 10, 12), (2, 5, 10)) if scale == "small" else ((4, 6, 8, 10, 12, 16, 20), tuple(RISK))
+    )
+    points = grid(euler, sigma=FLOWS, solver=("exact", "soft"), n=(11,))
+    points += grid(reliability, case=tuple(UP), vertices=vertices, solver=("exact", "weights"))
+    points += grid(reliability, case=tuple(UP), vertices=(4, 5), solver=("naive",)) + grid(risk, k=factors)
+    return Study(
+        "mot-structure", points, claims(vertices, factors, FLOWS, soft=True), (trajectories, convergence, values)
+    )
+
+
+def claims(vertices: tuple[int, ...], factors: tuple[int, ...], flows: tuple[str, ...], soft: bool) -> list[Claim]:
+    """Closed forms and certified intervals."""
+    found = [
+        Claim(
+            f"the {case} reliability of K_{v} costs 1 - 0.005 * {v}",
+            DERIVED,
+            predicted=1 - 0.005 * v,
+            measured=partial(last, name="Objective", case=case, vertices=v, solver="exact"),
+            accept=within(1e-9),
+        )
+        for case in UP
+        for v in vertices
+    ]
+    return found + _of_risk(factors) + _of_flows(flows, soft)
+
+
+def _of_risk(factors: tuple[int, ...]) -> list[Claim]:
+    found = []
+    for k in factors:
+        value, width = RISK[k]
+        measured = partial(last, name="Objective", k=k)
+        found.append(Claim(f"the least risk of {k} factors", CERTIFIED, measured, within(width), predicted=value))
+        found.append(
+            Claim(
+                f"the certified bound of the risk of {k} factors is at least Jensen's",
+                "Jensen's inequality",
+                measured=partial(over_jensen, k=k),
+                accept=above(-1e-12),
+            )
+        )
+    return found
+
+
+def _of_flows(flows: tuple[str, ...], soft: bool) -> list[Claim]:
+    found = [
+        Claim(
+            f"the flow {sigma!r} is solved exactly: its certified interval is closed",
+            "2008.03006, exact solutions by column generation",
+            measured=partial(gap, sigma=sigma, solver="exact", n=11),
+            accept=between(0.0, 1e-8),
+        )
+        for sigma in flows
+    ]
+    found += [
+        Claim(
+            f"the flow {sigma!r} has a plan of at most n k - k + 1 trajectories",
+            "2008.03006, sparsity of vertices",
+            measured=partial(last, name="SupportSize", sigma=sigma, solver="exact", n=11),
+            accept=below(11 * TIMES - TIMES + 1),
+        )
+        for sigma in flows
+    ]
+    return found + [
+        Claim(
+            f"the soft flow {sigma!r} costs more than the exact one, by at most k log(n) / eta and what rounding moves",
+            SOFTNESS,
+            measured=partial(excess, sigma=sigma, n=11),
+            accept=between(0.0, TIMES * log(11) / ETA + 1e-3),
+        )
+        for sigma in (flows if soft else ())
+    ]

@@ -1,0 +1,57 @@
+"""The functions of the gulp study, on matrices made by hand."""
+
+import numpy as np
+import pytest
+
+from runs.studies import gulp
+from runs.table import Entry, Rows, Table
+
+OF = np.array(gulp.nets("smoke"))
+STEP = gulp.STEPS["smoke"]
+
+
+def table(of_step, gaps):
+    """Distance matrices by step (GULP 0.01 as it is, all others of shuffled networks), and gaps by seed."""
+    entries = [Entry(f"{i:064}", {"part": "distances", "trained": step}, "finished") for i, step in enumerate(of_step)]
+    entries += [
+        Entry(f"{i + 100:064}", {"part": "random tasks", "lam": 0.01, "seed": i}, "finished") for i in range(len(gaps))
+    ]
+    order = np.random.default_rng(0).permutation(len(OF))
+    other = lambda m: m[np.ix_(order, order)]
+    names = [f"DistanceMatrix(distance={name}())" for name in ("Cca", "Cka", "Procrustes")]
+    ridges = lambda m: np.stack([m if lam == 0.01 else other(m) for lam in gulp.LAMS])
+    values = [{"DistanceMatrix": ridges(m), **dict.fromkeys(names, other(m))} for m in of_step.values()]
+    values += [{"PredictionGap": gap} for gap in gaps]
+    return Table.build(entries, {e.digest: Rows.of([(0, 0, v)]) for e, v in zip(entries, values, strict=True)})
+
+
+def depth_distance():
+    """Networks lie where their depth says, and by a little where their number says."""
+    place = OF[:, 1] * 10.0 + np.arange(len(OF)) / 10 + OF[:, 2] / 7
+    return np.abs(place[:, None] - place[None, :])
+
+
+def test_the_nearest_network_of_another_width_is_found():
+    made = table({0: depth_distance(), STEP: depth_distance()}, [])
+    found = gulp.depth_recovered(made, "smoke", "GULP 0.01")
+    assert (found.estimate, found.n) == (1.0, len(OF))
+    flipped = np.where(OF[:, 1][:, None] == OF[:, 1][None, :], 100.0, 1.0) - 99.0 * np.eye(len(OF))
+    assert gulp.depth_recovered(table({STEP: flipped}, []), "smoke", "GULP 0.01").estimate == 0.0
+
+
+def test_correlations_are_of_ranks_over_pairs():
+    matrix = depth_distance()
+    made = table({STEP: matrix}, [matrix**2, -matrix])
+    found = gulp.correlations(made, "smoke", 0.01)
+    assert found["GULP 0.01"].values.tolist() == pytest.approx([1.0, -1.0])
+    lead = gulp.lead(made, "smoke", 0.01, over=("Cca", "Cka"))
+    assert lead.values[0] == pytest.approx(1.0 - found["Cca"].values[0])
+    assert found["Cca"].values[0] < 0.99
+
+
+def test_the_approach_is_of_pairs_that_differ_in_the_seed():
+    before = depth_distance()
+    made = table({0: before, STEP: before / 4}, [])
+    assert gulp.approach(made, "smoke", "GULP 0.01").estimate == pytest.approx(0.25)
+    same = [(a, b) for a, b in zip(OF[::2], OF[1::2], strict=True)]
+    assert all(tuple(a[:2]) == tuple(b[:2]) and a[2] != b[2] for a, b in same)
