@@ -199,5 +199,7 @@ def _selected(arrays: dict[str, np.ndarray], rows: Rows, name: str, step: int) -
     if found:
         return found
     here = (rows.name == name) & (rows.step == step)
+    if not here.any():
+        raise RecordsError(f"the record has no {name} at step {step}: run its point again with --rerun")
     values = rows.value[here][np.argsort(rows.index[here])]
     return {"value": values.reshape(rows.shapes.get(name, ()))}

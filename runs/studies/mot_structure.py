@@ -23,7 +23,7 @@ ETA = 2000.0
 SOLVERS = {
     "exact": ColumnGeneration(),
     "soft": MultimarginalSinkhorn(eta=ETA, tol=1e-3),
-    "weights": MultiplicativeWeights(eps=0.01),
+    "weights": MultiplicativeWeights(eps=0.03),
     "naive": NaiveLp(),
 }
 UP = {"worst": (1.0, 0.99), "best": (-1.0, 0.01)}  # the sign of the cost, and the probability that an edge is up
@@ -36,7 +36,8 @@ SOFTNESS = "2008.03006, Sinkhorn's algorithm with soft minima; the bound is deri
 def euler(sigma: str, solver: str, n: int) -> Solving:
     """A flow; the atoms of the plan are trajectories."""
     by = SOLVERS[solver]
-    atoms = (SupportSize(), Plan()) if solver == "exact" else ()
+    paths = (Plan(),) if n == 11 else ()  # a measurement has one shape in a table
+    atoms = (SupportSize(), *paths) if solver == "exact" else ()
     return Solving(
         problem=Transport(EulerFlow(n=n, steps=TIMES, sigma=sigma), uniform(n, TIMES)),  # type: ignore[arg-type]  # one of FLOWS
         by=by,
@@ -142,20 +143,20 @@ def _has(table: Table, case: str, solver: str) -> bool:
 
 
 def study(scale: str) -> Study:
-    """Flows at n = 11, networks of up to 12 vertices, risk up to k = 10; paper: n = 21, 20 vertices, k = 20."""
+    """Flows at n = 11, networks of up to 12 vertices, risk up to k = 10; paper: n = 51, 20 vertices, k = 20."""
     if scale == "smoke":
         points = grid(euler, sigma=("rev",), solver=("exact",), n=(11,)) + grid(risk, k=(2,))
         points += grid(reliability, case=("worst", "best"), vertices=(4,), solver=("exact",))
         return Study("mot-structure", points, claims((4,), (2,), ("rev",), soft=False), (trajectories, convergence))
-    vertices, factors = (
-        ((4, 6, 8, 10, 12), (2, 5, 10)) if scale == "small" else ((4, 6, 8, 10, 12, 16, 20), tuple(RISK))
-    )
+    small = scale == "small"
+    vertices, factors = (4, 6, 8, 10, 12) if small else (4, 6, 8, 10, 12, 16, 20), tuple(RISK)[: 3 if small else 4]
     points = grid(euler, sigma=FLOWS, solver=("exact", "soft"), n=(11,))
-    points += grid(reliability, case=tuple(UP), vertices=vertices, solver=("exact", "weights"))
+    points += [] if small else grid(euler, sigma=FLOWS, solver=("exact",), n=(51,))
+    points += grid(reliability, case=tuple(UP), vertices=vertices, solver=("exact",))
+    points += grid(reliability, case=("worst",), vertices=(6, 8, 10), solver=("weights",))
     points += grid(reliability, case=tuple(UP), vertices=(4, 5), solver=("naive",)) + grid(risk, k=factors)
-    return Study(
-        "mot-structure", points, claims(vertices, factors, FLOWS, soft=True), (trajectories, convergence, values)
-    )
+    figures = (trajectories, convergence, values)
+    return Study("mot-structure", points, claims(vertices, factors, FLOWS, soft=True), figures)
 
 
 def claims(vertices: tuple[int, ...], factors: tuple[int, ...], flows: tuple[str, ...], soft: bool) -> list[Claim]:

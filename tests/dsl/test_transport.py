@@ -122,11 +122,11 @@ def test_a_barycenter_on_a_line_averages_quantiles_with_its_weights():
         Barycenter(line, (0.25, 0.75)), ColumnGeneration(), (Objective(), Atoms()), seed=7, precision="float64"
     )
     found = run(solving)
-    atoms = list(found["Atoms"].values())[0]
+    atoms = next(iter(found["Atoms"].values()))
     atoms = atoms[atoms[:, -1] > 0]
     np.testing.assert_allclose(np.sort(atoms[:, 0]), 0.25 * points[0] + 0.75 * points[1], atol=1e-6)
     value = 0.25 * 0.75 * np.mean((points[0] - points[1]) ** 2)
-    assert list(found["Objective"].values())[0] == pytest.approx(value, rel=1e-6)
+    assert next(iter(found["Objective"].values())) == pytest.approx(value, rel=1e-6)
 
 
 def test_measures_are_drawn_from_the_seed_within_their_width():
@@ -207,6 +207,7 @@ CLIQUE = Clique(Complete(3), 2)
         (lambda: last(FLOW, ColumnGeneration(pricing="power_diagrams")), "by.pricing: 'power_diagrams' are searched"),
         (lambda: last(FLOW, MultimarginalSinkhorn(9.0, 0.1), Plan()), "Plan is of plans with few atoms"),
         (lambda: last(FLOW, NaiveLp(), Atoms()), "Atoms is of a Barycenter, not of a Transport"),
+        (lambda: Analysis(of=Hypercube(3), measure=(StepsMade(),)), "StepsMade counts the steps of a run"),
         (lambda: last(FLOW, NaiveLp(), Decided()), "Decided is of a Clique, not of a Transport"),
         (lambda: last(Barycenter(SparseSquare()), NaiveLp()), "1e.10 entries, more than 1048576; ColumnGeneration"),
         (

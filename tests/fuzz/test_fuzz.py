@@ -31,7 +31,7 @@ from tests.fuzz.guard import watched
 from tests.fuzz.mutations import damaged, mutated, text
 
 GOLDEN = sorted(Path(__file__).parents[1].glob("golden/*-smoke.json"))
-long = pytest.param(20, marks=pytest.mark.slow, id="long")
+long = pytest.param(40, marks=pytest.mark.slow, id="long")
 short_and_long = pytest.mark.parametrize("times", [pytest.param(1, id="short"), long])
 
 X = bits(3)
@@ -82,12 +82,12 @@ def test_spoiled_specs(tmp_path: Path, times: int) -> None:
     file = tmp_path / "a.json"
     file.write_text(json.dumps(dumped[0]))
     used(open_source(str(file)), specs[1])  # what is imported late is imported now
-    for i in range(600 * times):
+    for i in range(300 * times):
         file.write_bytes(text(dumped[i % len(specs)], rng))
         with watched(tmp_path) as events:
             seen[tried(lambda: used(open_source(str(file)), specs[0]), SourceError)] += 1
         assert not events, file.read_bytes()[:500]
-    assert min(seen["good"], seen["SourceError"]) > 30 * times, seen
+    assert min(seen["good"], seen["SourceError"]) > 15 * times, seen
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
@@ -175,7 +175,6 @@ def test_spoiled_records(root: Path, times: int) -> None:
         assert min(seen[f"{name} RecordsError"], seen[f"{name} good"]), seen
 
 
-@pytest.mark.xfail(raises=ValueError, reason="open: a result that a finished record lacks is no RecordsError")
 def test_a_result_that_a_record_lacks(root: Path) -> None:
     with pytest.raises(RecordsError):
         OnDisk.at(root, rerun=False, accept=False).arrays(replace(INNER, seed=0).digest, "lost", 2)

@@ -125,6 +125,7 @@ def many(records, names):
     records.write_study("many", [Entry(name, {"n": n}) for n, name in enumerate(names)])
 
 
+@pytest.mark.slow
 def test_many_small_files_become_few_with_the_rows_that_stand(records):
     records.supersede(ONE)
     many(records, NAMES[:34])
@@ -175,6 +176,7 @@ def committing(root: str, start: int) -> None:
         records.compact(NAMES[i % len(NAMES)] for i in range(start, i + 1))
 
 
+@pytest.mark.slow
 def test_processes_that_commit_and_compact_at_once(records):
     records.write_study("many", [Entry(name, {"n": n}) for n, name in enumerate(NAMES)])
     workers = [get_context("spawn").Process(target=committing, args=(str(records.root), s)) for s in (0, 15, 40)]

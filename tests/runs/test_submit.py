@@ -52,6 +52,7 @@ def logs(jobs):
     return [job.paths.stdout.read_text() + job.paths.stderr.read_text() for job in jobs]
 
 
+@pytest.mark.slow
 def test_two_jobs_of_this_machine_do_each_point_once_and_as_one_run_does(tmp_path, study, monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     jobs = submit(

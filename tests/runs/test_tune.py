@@ -108,6 +108,7 @@ def test_lanes_that_no_machine_has_are_refused(tmp_path, lanes):
         Choices.read(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_study_is_tuned_in_a_worker_and_older_records_are_told(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     (tmp_path / "tiny.py").write_text(STUDY)

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
+import jax.scipy.linalg as linalg
 from jaxtyping import Array, Float
 
 from theory.arrays import Scalar
@@ -26,13 +28,20 @@ def ridge_predictions(train: Features, labels: Float[Array, "n"], test: Features
     phi, other = _standard(jnp.asarray(train)), _standard(jnp.asarray(test))
     n, d = phi.shape
     moments = phi.T @ phi / n + lam * jnp.eye(d, dtype=phi.dtype)
-    return other @ jnp.linalg.solve(moments, phi.T @ labels / n)
+    return other @ _solved(moments, phi.T @ labels / n)
 
 
 def prediction_gaps(predictions: Sequence[Float[Array, "m"]]) -> Float[Array, "k k"]:
     """The mean squared difference of the predictions of k probes at the same m inputs, for all pairs; shape (k, k)."""
     stacked = jnp.stack(list(predictions))
     return jnp.mean(jnp.square(stacked[:, None, :] - stacked[None, :, :]), axis=2)
+
+
+@jax.custom_batching.sequential_vmap
+def _solved(matrix: Float[Array, "d d"], vector: Float[Array, "d"]) -> Float[Array, "d"]:
+    # One after another: jaxlib's batched factorisations wait for threads of the pool in which the devices run, and on
+    # as many devices as threads they wait for ever.
+    return linalg.cho_solve(linalg.cho_factor(matrix, lower=True), vector)
 
 
 def _standard(features: Float[Array, "n d"]) -> Float[Array, "n d"]:
