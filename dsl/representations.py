@@ -25,7 +25,7 @@ class Features(eqx.Module):
 class Representation(Random, Generic[X]):
     """The outputs of one layer of a model (hidden ones after the activation) at the inputs of a finite sample.
 
-    A layer is a number, from the end where it is negative, or a name: `hidden[0]`, `hidden[1]`, ..., `readout`. So -1 is
+    A layer is a number, from the end where it is negative, or a name: `hidden[0]`, ..., `readout`. So -1 is
     the model's output and -2 the last hidden layer. A model that is not `Trained` is as it is initialised.
     """
 

@@ -91,6 +91,7 @@ def calls(table: Table, axes: Any) -> None:
     for way, marker in (("transport", "o"), ("barycenter", "x")):
         part = table.where(way=way).dropna("OracleCalls").last()
         axes.semilogy(part["k"].astype(float), part["OracleCalls"], marker, label=way, alpha=0.7)
+    axes.set_xticks((3, 4))
     axes.set_xlabel("k")
     axes.set_ylabel("oracle calls")
     axes.legend()
