@@ -13,11 +13,10 @@ from pydantic import Field
 
 from dsl import keys
 from dsl.faults import Fault
-from dsl.fields import Count
 from dsl.keys import Streams
 from dsl.realise import Random
 from dsl.spec import Spec
-from dsl.transport import TransportProblem
+from dsl.transport import Size, TransportProblem
 from theory import transport
 
 _SEED = 19238412
@@ -40,9 +39,9 @@ class MeasureFamily(Spec, abstract=True):
 class RandomMeasures(MeasureFamily, Random):
     """Points uniform on [-half_width, half_width]^d, drawn once per run."""
 
-    n: Count
-    k: Count
-    d: Count
+    n: Size
+    k: Size
+    d: Size
     half_width: Annotated[float, Field(gt=0)]
 
     @property
@@ -77,8 +76,8 @@ class SparseSquare(MeasureFamily):
     With n = k = 10 these are the bits of the file that it ships (as measured in our reference file).
     """
 
-    n: Count = 10
-    k: Count = 10
+    n: Size = 10
+    k: Size = 10
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -111,7 +110,7 @@ class Barycenter(TransportProblem):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """n for each measure."""
+        """N for each measure."""
         k, n, _ = self.measures.shape
         return (n,) * k
 

@@ -11,10 +11,12 @@ from jaxtyping import Array, Int
 from pydantic import Field
 
 from dsl import keys
-from dsl.fields import Count
 from dsl.keys import Streams
 from dsl.realise import Random
 from dsl.spec import Spec
+
+Vertices = Annotated[int, Field(ge=1, le=512)]
+"""A number of vertices: adjacency is written down."""
 
 
 class Graph(Spec, abstract=True):
@@ -39,7 +41,7 @@ class Graph(Spec, abstract=True):
 class Complete(Graph):
     """All n vertices are adjacent to each other."""
 
-    n: Count
+    n: Vertices
 
     @property
     def vertices(self) -> int:
@@ -60,7 +62,7 @@ class Complete(Graph):
 class Cycle(Graph):
     """Vertex i is adjacent to i + 1, modulo n."""
 
-    n: Annotated[int, Field(ge=3)]
+    n: Annotated[int, Field(ge=3, le=512)]
 
     @property
     def vertices(self) -> int:
@@ -82,7 +84,7 @@ class Cycle(Graph):
 class RandomGraph(Graph, Random):
     """Each pair of n vertices is an edge with probability p, apart from the others; drawn once per run."""
 
-    n: Count
+    n: Vertices
     p: Annotated[float, Field(ge=0, le=1)]
 
     @property

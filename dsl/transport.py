@@ -10,7 +10,6 @@ from jaxtyping import Float64
 from pydantic import Field
 
 from dsl.faults import Fault
-from dsl.fields import Count
 from dsl.graphs import Graph
 from dsl.solving import Problem
 from dsl.spec import Spec
@@ -29,6 +28,10 @@ class Posed(Problem, abstract=True):
     @abc.abstractmethod
     def posed(self) -> Any:
         """The cost with its marginals or potentials as arrays, on the host."""
+
+
+Size = Annotated[int, Field(ge=1, le=2**18)]
+"""A number of points, or of marginals, which are listed."""
 
 
 class TransportProblem(Posed, abstract=True):
@@ -74,8 +77,8 @@ class Marginals(Spec, abstract=True):
 class Uniform(Marginals):
     """k uniform distributions on n points, written `uniform(n, k)`."""
 
-    n: Count
-    k: Count
+    n: Size
+    k: Size
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -91,7 +94,7 @@ class Bernoulli(Marginals):
     """k coins that are 1 with probability p, written `bernoulli(p, k)`."""
 
     p: Annotated[float, Field(ge=0, le=1)]
-    k: Count
+    k: Size
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -122,8 +125,8 @@ class EulerFlow(Cost):
     min(2i, 2n - 2i - 1).
     """
 
-    n: Count
-    steps: Annotated[int, Field(ge=2)]
+    n: Size
+    steps: Annotated[int, Field(ge=2, le=2**18)]
     sigma: Literal["id", "rev", "shift", "tent"]
 
     @property

@@ -170,6 +170,7 @@ class NaiveLp(TransportSolver):
         """Adds: a tensor with too many entries."""
         yield from super().unfit(problem)
         shape = problem.shape if isinstance(problem, TransportProblem) else None
-        if shape and (size := math.prod(shape)) > (most := transport.NaiveLp().most):
-            rows = sum(shape)
-            yield Fault((), f"the tensor has {size:.3g} entries, more than {most}; ColumnGeneration() has {rows} rows")
+        size, most = sum(map(math.log2, shape or ())), math.log2(transport.NaiveLp().most)
+        if shape and size > most:
+            rows = f"ColumnGeneration() has {sum(shape)} rows"
+            yield Fault((), f"the tensor has about 2^{size:.0f} entries, more than 2^{most:.0f}; {rows}")

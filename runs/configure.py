@@ -28,14 +28,14 @@ def environment(precision: str, devices: int | None, shards: int = 1, alone: boo
     """
     # a mesh of one device is another compilation than a mesh of several (Adam's bits differ), so never fewer than two
     count = max(2 if alone else 1, devices or (cores() if not alone else math.ceil(cores() / shards) * shards))
-    # devices that wait for one another hang where XLA has too few threads for them
-    collective = {} if alone and shards == 1 else {"PJRT_NPROC": str(max(2 * count, cores()))}
     flags = [
         *os.environ.get("XLA_FLAGS", "").split(),
         f"--xla_force_host_platform_device_count={count}",
         "--xla_cpu_multi_thread_eigen=false",
     ]
-    return collective | {
+    return {
+        # devices that wait, for one another or for a batched factorisation, hang where XLA has too few threads for them
+        "PJRT_NPROC": str(max(2 * count, cores())),
         "XLA_FLAGS": " ".join(flags),
         "JAX_ENABLE_X64": "1" if precision == "float64" else "0",
         "JAX_DEFAULT_MATMUL_PRECISION": "highest",  # TF32 silently ruins theory experiments

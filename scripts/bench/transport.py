@@ -36,6 +36,7 @@ from theory.transport import (
     uniform,
 )
 
+ot: Any
 try:
     import ot  # type: ignore[import-not-found]  # a peer, and no dependency
 except ImportError:

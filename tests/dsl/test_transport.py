@@ -209,7 +209,7 @@ CLIQUE = Clique(Complete(3), 2)
         (lambda: last(FLOW, NaiveLp(), Atoms()), "Atoms is of a Barycenter, not of a Transport"),
         (lambda: Analysis(of=Hypercube(3), measure=(StepsMade(),)), "StepsMade counts the steps of a run"),
         (lambda: last(FLOW, NaiveLp(), Decided()), "Decided is of a Clique, not of a Transport"),
-        (lambda: last(Barycenter(SparseSquare()), NaiveLp()), "1e.10 entries, more than 1048576; ColumnGeneration"),
+        (lambda: last(Barycenter(SparseSquare()), NaiveLp()), r"2\^33 entries, more than 2\^20; ColumnGen"),
         (
             lambda: last(CLIQUE, BruteForce(), SupportSize()),
             "SupportSize is of a transport plan; BruteForce gives none",

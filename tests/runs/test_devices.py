@@ -44,3 +44,9 @@ def test_adam_has_equal_bits_on_2_4_and_8_devices(devices, on_two, tmp_path):
 @pytest.mark.parametrize("devices", [4])
 def test_pmap_has_the_bits_of_shard_map(devices, on_two, tmp_path):
     assert result(devices, "pmap", tmp_path) == on_two
+
+
+def test_xla_has_threads_beside_those_that_wait():
+    """With as many threads as devices, a batched factorisation on each device waits for ever."""
+    assert int(environment("float64", 2)["PJRT_NPROC"]) >= 4
+    assert int(environment("float64", 8)["PJRT_NPROC"]) >= 16
