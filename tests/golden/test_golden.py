@@ -6,7 +6,14 @@ from dsl import digest, load
 from tests.golden.write import FOLDER, files, written
 
 
-@pytest.mark.parametrize("path", sorted(files()), ids=lambda path: path.stem)
+LONG = ("gulp-paper", "symmetry-paper")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=pytest.mark.slow if path.stem in LONG else ()) for path in sorted(files())],
+    ids=lambda path: path.stem,
+)
 def test_a_changed_recipe_shows_in_the_diff(path):
     name, scale = files()[path]
     assert path.read_text() == written(name, scale), "run python -m tests.golden.write; the commit says why"

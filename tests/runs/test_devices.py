@@ -36,7 +36,7 @@ def test_the_study_has_both_kinds_of_lanes(on_two):
     assert on_two.startswith("10 [1, 32] "), on_two
 
 
-@pytest.mark.parametrize("devices", [4, 8])
+@pytest.mark.parametrize("devices", [pytest.param(4, marks=pytest.mark.slow), 8])
 def test_adam_has_equal_bits_on_2_4_and_8_devices(devices, on_two, tmp_path):
     assert result(devices, "shard_map", tmp_path) == on_two
 

@@ -72,7 +72,9 @@ def same(points, ours, theirs) -> None:
             np.testing.assert_array_equal(a[part], b[part])
 
 
-@pytest.mark.parametrize("width", [8, 600])  # one block of lanes, and blocks of one
+@pytest.mark.parametrize(
+    "width", [8, pytest.param(600, marks=pytest.mark.slow)]
+)  # one block of lanes, and blocks of one
 def test_a_run_that_is_stopped_again_and_again_has_the_bits_of_one_that_is_not(tmp_path, width):
     points = [training(seed, lr, width) for seed in range(2) for lr in (0.02, 0.05)]
     whole = run(points, tmp_path / "whole")

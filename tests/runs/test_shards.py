@@ -99,6 +99,7 @@ def test_two_devices_find_what_one_finds(draw, by):
         np.testing.assert_allclose(rows[0].value, rows[1].value, atol=TOLERANCE, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_flow_is_shared_too():
     point = replace(training(), protocol=Flow(until=1.0, steps=20, draw=Exact()))
     a, b = weights(run([point], 1)[0], point), weights(run([point], 2)[0], point)
@@ -106,6 +107,7 @@ def test_a_flow_is_shared_too():
         np.testing.assert_allclose(a[name], b[name], atol=TOLERANCE, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_rule_that_stops_sees_the_whole_batch():
     stopped = replace(training(), protocol=Descent(400, Exact(), by=Sgd(0.1), stop=Stop(loss_below=0.05)))
     point = replace(stopped, measure=(StepsMade() @ at_end(),))

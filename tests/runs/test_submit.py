@@ -35,6 +35,9 @@ study = Study("torture", grid(training, lr=(0.01, 0.02), seed=range(4)))
 """
 SHOWS_GPUS = "import os; print('sees', os.environ['CUDA_VISIBLE_DEVICES'])"
 
+# a job starts in a process of its own; here it is called beside the threads of JAX
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+
 
 @pytest.fixture
 def study(tmp_path):
@@ -64,6 +67,7 @@ def test_two_jobs_of_this_machine_do_each_point_once_and_as_one_run_does(tmp_pat
     same_tables(study, tmp_path / "shared", tmp_path / "alone", 8)
 
 
+@pytest.mark.slow
 def test_each_job_of_this_machine_sees_its_own_gpus(tmp_path, monkeypatch):
     job = Job((sys.executable, "-c", SHOWS_GPUS))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

@@ -57,6 +57,7 @@ def test_a_structure_has_one_hash_and_another_structure_another():
     assert len({structure_hash(training(model)) for model in (4, 4, 5)}) == 2
 
 
+@pytest.mark.slow
 def test_every_width_is_measured_and_the_narrowest_of_the_fastest_is_chosen(monkeypatch):
     monkeypatch.setattr("runs.tune.ROUND_SECONDS", 0.02)
     (group,) = grouped([training(seed=seed) for seed in range(2)])

@@ -205,6 +205,7 @@ def test_a_distance_matrix_is_its_pairs_whatever_their_widths(metric):
     np.testing.assert_allclose(inside, whole, atol=2e-7)
 
 
+@pytest.mark.slow
 def test_the_error_bar_is_that_of_repeated_samples():
     """Over 60 samples, the jackknife's error is near their spread, and its correction takes most of the bias."""
     rng, mix = np.random.default_rng(5), np.random.default_rng(6).normal(size=(4, 3))
