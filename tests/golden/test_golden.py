@@ -5,7 +5,6 @@ import pytest
 from dsl import digest, load
 from tests.golden.write import FOLDER, files, written
 
-
 LONG = ("gulp-paper", "symmetry-paper")
 
 
