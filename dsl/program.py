@@ -125,8 +125,12 @@ def structure(experiment: Experiment) -> Any:
 
 def requires(experiment: Experiment) -> tuple[Experiment, ...]:
     """The experiments whose results an experiment reads, each once."""
-    sources = [noun.source() for noun in references(experiment).values()]
-    return tuple(dict.fromkeys(source[0] for source in sources if source is not None))
+    cached = experiment.__dict__.get("_requires")
+    if cached is None:
+        sources = [noun.source() for noun in references(experiment).values()]
+        cached = tuple(dict.fromkeys(source[0] for source in sources if source is not None))
+        object.__setattr__(experiment, "_requires", cached)  # it is asked again and again, of thousands of points
+    return cached
 
 
 def references(experiment: Experiment) -> dict[str, Reference]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ class Cost:
     Attributes:
         constants: what is drawn once.
         state: weights and the protocol's memory.
-        step_bytes: everything that one step writes.
+        step_bytes: everything that one step writes; where there are no steps, the observation.
         step_flops: the products of one step (its matrix products) and one operation for every other number.
     """
 
@@ -42,15 +43,22 @@ def estimate(program: Program, knobs: Any, inputs: Any) -> Cost:
     """The cost of one lane of a traced program."""
     constants = jax.eval_shape(program.constants, knobs, inputs)
     state = jax.eval_shape(program.init, knobs, inputs, constants)
-    steps = jax.make_jaxpr(program.advance)(state, knobs, inputs, constants, np.int32(1))
-    body = max(_loops(steps.jaxpr), key=lambda j: sum(_written(e) for e in j.eqns), default=steps.jaxpr)
-    equations = list(_equations(body))
+    equations = list(_equations(_work(program, state, knobs, inputs, constants)))
     return Cost(
         constants=_size(constants),
         state=_size(state),
         step_bytes=sum(_written(e) for e in equations),
         step_flops=sum(_flops(e) for e in equations),
     )
+
+
+def _work(program: Program, state: Any, knobs: Any, inputs: Any, constants: Any) -> Any:
+    """What a point does again and again: the body of its steps; where it has none, its one observation."""
+    if not program.last:
+        due = tuple(name for _, names in program.schedule for name in names)
+        return jax.make_jaxpr(partial(program.observe, due=due))(state, knobs, inputs, constants).jaxpr
+    steps = jax.make_jaxpr(program.advance)(state, knobs, inputs, constants, np.int32(1))
+    return max(_loops(steps.jaxpr), key=lambda j: sum(_written(e) for e in j.eqns), default=steps.jaxpr)
 
 
 def _size(tree: Any) -> int:

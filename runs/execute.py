@@ -20,6 +20,7 @@ from runs.interrupts import Interrupts
 from runs.keeping import Keeping
 from runs.layout import Layout, layout
 from runs.mapping import Mapped
+from runs.numerics import here
 from runs.options import Interrupted, RunError, RunOptions
 from runs.outcome import Clock, commit, commit_blocked, commit_failed, environment, numerics_of
 from runs.plan import Group
@@ -45,6 +46,7 @@ class Engine:
         interrupts: signals that ask to stop.
         choices: lanes that `stepwell tune` has chosen.
         team: the processes that this one leads; None where it is alone.
+        laid: how each group was laid out: see `runs.expected`.
     """
 
     store: Store
@@ -54,6 +56,7 @@ class Engine:
     interrupts: Interrupts = field(default_factory=Interrupts)
     choices: Choices = field(default_factory=Choices)
     team: Team | None = None
+    laid: list[dict[str, Any]] = field(default_factory=list)
 
     def run(self, groups: Sequence[Group]) -> None:
         """Run groups in order; a point that is done is not run again.
@@ -113,8 +116,12 @@ class Engine:
             return
         arrays = {**outside.results(points[0], self.store), **shared}
         place = layout(program, program.knobs(points[0]), arrays, self.choices.of(points[0]))
+        self._laid(points, place.lanes)
         place = replace(place, devices=place.devices // self.options.data_shards)
         self._run_as_blocks(points, Work(program, shared, place, place.lanes))
+
+    def _laid(self, points: list[Experiment], lanes: int) -> None:
+        self.laid.append({"points": [digest(point) for point in points], "lanes": lanes, "process": here()})
 
     def _run_as_blocks(self, points: list[Experiment], work: "Work") -> None:
         """Blocks on waves; after the memory of a device has run out, what is left on half the lanes."""
@@ -209,6 +216,7 @@ class Engine:
             for point in (point for block in taken for point in block.points):
                 self._solve(program, point, shared)
 
+        self._laid(points, 1)
         self._queue(1).drain(points, 1, 1, run)
         self.store.compact([digest(point) for point in points if self.store.status(digest(point)) is not None])
 

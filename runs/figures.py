@@ -139,6 +139,22 @@ def components(axes: "Axes", table: Table, name: str, labels: Sequence[str], ove
     _dress(axes, name, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
+def heat_map(axes: "Axes", matrix: Float64[np.ndarray, "rows columns"], reach: float | None = None) -> None:
+    """A matrix as colours, with their scale: blue below zero, clear at zero, red above.
+
+    `reach` is the absolute value of the full colours, the largest of the matrix if not given; what is beyond has them
+    too.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    ends = ("#1f6fb4", "#1f6fb400", "#d1542f00", "#d1542f")  # clear, so that it suits a white page and a black one
+    colours = LinearSegmentedColormap.from_list("stepwell-zero", list(zip((0, 0.5, 0.5, 1), ends, strict=True)))
+    bound = float(np.max(np.abs(matrix))) if reach is None else reach
+    image = axes.imshow(matrix, cmap=colours, vmin=-bound, vmax=bound, interpolation="nearest")
+    axes.grid(False)
+    axes.figure.colorbar(image, ax=axes)
+
+
 def _drawn(draw: Draw, table: Table) -> "Figure":
     from matplotlib.figure import Figure
 

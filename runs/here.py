@@ -17,7 +17,7 @@ def run(
     Args:
         what: a study, or an experiment as a study of one point.
         mapper: what maps points over the devices of this process.
-        data: the directory of `Stored` arrays.
+        data: the directory of `Stored` arrays; STEPWELL_DATA, or else `data`, if not given.
 
     Raises:
         RunError: if the process is not set up for the experiments' precision, or a point fails.

@@ -1,21 +1,21 @@
 """Arrays from outside: found, checked by content, and given to programs."""
 
 import hashlib
-import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dsl.experiments import Experiment
-from dsl.identity import digest
+from dsl.faults import Path as Where
+from dsl.faults import written
+from dsl.identity import digest, walk
 from dsl.program import references, requires
 from dsl.results import Stored
+from dsl.stored_examples import StoredExamples
+from runs.arrays import Arrays, read_arrays
 from runs.options import RunError
 from runs.store import Store
-
-Arrays = Mapping[str, np.ndarray]
 
 
 def blocked_by(experiment: Experiment, store: Store) -> str | None:
@@ -34,8 +34,23 @@ def results(experiment: Experiment, store: Store) -> dict[str, Arrays]:
 
 def stored(experiment: Experiment, data: Path | None) -> dict[str, Arrays]:
     """The stored arrays that the experiment reads, by path."""
-    nouns = references(experiment).items()
-    return {path: _read(noun, data) for path, noun in nouns if isinstance(noun, Stored)}
+    nouns = {path: noun for path, noun in references(experiment).items() if isinstance(noun, Stored)}
+    files = {noun: _read(noun, data) for noun in nouns.values()}
+    found = {path: files[noun] for path, noun in nouns.items()}
+    for path, noun in walk(experiment):
+        if isinstance(noun, StoredExamples):
+            _check(noun, path, found[written((*path, "data"))])
+    return found
+
+
+def data_directory(data: Path | None) -> Path:
+    """Where stored arrays are: the run option `--data`, else the variable STEPWELL_DATA, else `data` where we are."""
+    return data or Path(os.environ.get("STEPWELL_DATA") or "data")
+
+
+def _check(noun: StoredExamples, path: Where, arrays: Arrays) -> None:
+    if faults := [str(fault.under(*path)) for fault in noun.misfits(arrays)]:
+        raise RunError(f"{noun.data.name} is not what the task says: {'; '.join(faults)}")
 
 
 def contents(experiment: Experiment) -> tuple[tuple[str, str], ...]:
@@ -50,31 +65,16 @@ def _read(noun: Stored, data: Path | None) -> Arrays:
     Raises:
         RunError: if the file is not there, or is another one.
     """
-    if data is None:
-        raise RunError(f"{noun!r} is read from a directory of stored arrays: say which with --data DIR")
-    path = data / noun.name
+    path = data_directory(data) / noun.name
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise RunError(f"{noun!r}: cannot read {path}: {error.strerror}") from None
+        advice = "`stepwell add` puts files there; if it is in another directory, say which with --data DIR"
+        raise RunError(f"{noun!r}: cannot read {path}: {error.strerror}; {advice}") from None
     found = hashlib.sha256(content).hexdigest()
     if found != noun.sha256:
         raise RunError(f"{path} is not the file that the spec names: its sha256 is {found}, expected {noun.sha256}")
-    return _arrays(path, content)
-
-
-def _arrays(path: Path, content: bytes) -> Arrays:
-    match path.suffix:
-        case ".npz":
-            with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
-        case ".npy":
-            return {"value": np.load(io.BytesIO(content), allow_pickle=False)}
-        case ".safetensors":
-            from safetensors.numpy import load
-
-            return load(content)
-    raise RunError(f"{path}: expected a file of arrays (.npz, .npy or .safetensors), got {path.suffix or 'no suffix'}")
+    return read_arrays(path, content)
 
 
 def signature(arrays: Mapping[str, Arrays]) -> Any:

@@ -45,6 +45,10 @@ def run(job: Mapping[str, Any], groups: Any, tell: Any, interrupts: Interrupts, 
     how = RunOptions(mapper=options["mapper"], data=data, checkpoint=options["checkpoint"], data_shards=shards)
     try:
         chosen = Choices.read(store.records.root)
-        Engine(store, how, tell, set(job["refused"]), interrupts, chosen, team).run(groups)
+        engine = Engine(store, how, tell, set(job["refused"]), interrupts, chosen, team)
+        try:
+            engine.run(groups)
+        finally:
+            tell({"event": "laid", "groups": engine.laid})
     finally:
         store.locks.close()

@@ -4,6 +4,7 @@ This process, pinned to the CPU, only plans: each precision of a study runs in a
 configured before it imports the user's file.
 """
 
+import hashlib
 import importlib
 import json
 import os
@@ -21,15 +22,18 @@ from typing import Any
 from dsl import dump, explain
 from dsl.identity import digest
 from runs.choices import Tuned
+from runs.circumstances import circumstances, code
 from runs.claims import Verdict, grade_all
 from runs.configure import environment
+from runs.expected import Expected, Settled
 from runs.interrupts import Forwarding, listening
 from runs.options import Interrupted, RunError, RunOptions
-from runs.plan import Stage, flatten, stages
+from runs.plan import Group, Stage, flatten, stages
 from runs.progress import Meter
 from runs.records import Records, RecordsError, entries, table
-from runs.report import write_report
+from runs.report import is_made_from, write_report
 from runs.sources import Opened
+from runs.store import OnDisk
 from runs.table import Table
 
 
@@ -69,32 +73,64 @@ class _Heard:
 def run_study(opened: Opened, options: RunOptions) -> Outcome:
     """Run what is not done of a study, grade its claims, write its page.
 
+    Where everything is done, no worker is started, and a page that says the same is left as it is.
+
     Raises:
         RunError, RecordsError: with one clear message, before anything has run.
         Interrupted: after a signal, when what is unfinished is kept.
     """
-    records = Records(options.records)
+    records, of_code = Records(options.records), code()  # the files as they were imported, before somebody edits them
     if options.hosts is None:
         records.prepare()
     experiments = [point.spec for point in opened.study.points]
-    every = flatten(experiments)
+    every, found = flatten(experiments), stages(experiments)
     heard = _Heard(labels={digest(point.spec): _axes(point) for point in opened.study.points})
-    signals = Forwarding()
-    imports = threading.Thread(target=_import_what_comes_last, daemon=True)
-    imports.start()
+    signals, settled = Forwarding(), _settled(opened, options, of_code)
     with listening(signals), Meter(opened.name, sum(max(1, e.last) for e in every.values()), len(every)) as meter:
-        for stage in stages(experiments):
-            for event in _worked(stage, opened, options, "run", signals, heard.refused):
+        for stage in found:
+            for event in _done_or_worked(stage, settled, opened, options, signals, heard.refused):
+                if event["event"] == "laid" and settled is not None and code() == of_code:
+                    settled.expected.keep(event["groups"], every)
                 _hear(event, heard, meter)
-    imports.join()
     if not heard.leads:
         return Outcome(Table.build([], {}), [], None, sum(heard.failed.values()), _conflicts(heard), heard.messages)
     records.write_study(opened.index, entries(opened.study))
     records.compact(every)  # also what a killed process had left
-    found = table(opened.study, options.records)
-    verdicts = grade_all(opened.study, found)
-    page = _page(opened, options, found, verdicts)
-    return Outcome(found, verdicts, page, sum(heard.failed.values()), _conflicts(heard), heard.messages)
+    measured = table(opened.study, options.records)
+    verdicts = grade_all(opened.study, measured)
+    page = _page(opened, options, measured, verdicts, of_code)
+    return Outcome(measured, verdicts, page, sum(heard.failed.values()), _conflicts(heard), heard.messages)
+
+
+def _settled(opened: Opened, options: RunOptions, of_code: str) -> Settled | None:
+    """What tells of groups that are done; None where a worker has to: it repairs, or decides with others."""
+    if options.rerun or options.hosts is not None:
+        return None
+    path = options.records / "studies" / f"{opened.index}.expected"
+    expected = Expected.read(path, circumstances(of_code, options))
+    return Settled(OnDisk.at(options.records, rerun=False, accept=False), expected, options.data_shards)
+
+
+def _done_or_worked(
+    stage: Stage,
+    settled: Settled | None,
+    opened: Opened,
+    options: RunOptions,
+    signals: Forwarding,
+    refused: Collection[str],
+) -> Iterator[dict[str, Any]]:
+    """The events of a stage, of which a worker does the groups that are not known to be done."""
+    left: list[Group] = []
+    for group in stage.groups:
+        if settled is not None and settled.holds(group):
+            yield from ({"event": "skipped", "point": digest(e), "steps": e.last} for e in group.points)
+        else:
+            left.append(group)
+    if left:
+        imports = threading.Thread(target=_import_what_comes_last, daemon=True)
+        imports.start()
+        yield from _worked(Stage(stage.precision, tuple(left)), opened, options, "run", signals, refused)
+        imports.join()
 
 
 def _import_what_comes_last() -> None:
@@ -104,9 +140,9 @@ def _import_what_comes_last() -> None:
 
 
 def report_study(opened: Opened, options: RunOptions) -> Path:
-    """Write the page of a study from the records there are."""
+    """Write the page of a study from the records there are, also where nothing says that it would be another."""
     found = table(opened.study, options.records)
-    return _page(opened, options, found, grade_all(opened.study, found))
+    return _page(opened, options, found, grade_all(opened.study, found), code(), always=True)
 
 
 def _hear(event: dict[str, Any], heard: _Heard, meter: Meter) -> None:
@@ -148,14 +184,20 @@ def _conflicts(heard: _Heard) -> str:
     return "\n".join(["finished points were computed differently and were left alone:", *lines, advice])
 
 
-def _page(opened: Opened, options: RunOptions, found: Table, verdicts: Sequence[Verdict]) -> Path:
+def _page(
+    opened: Opened, options: RunOptions, found: Table, verdicts: Sequence[Verdict], of_code: str, always: bool = False
+) -> Path:
     known = Records(options.records).environments(digest(point.spec) for point in opened.study.points)
+    path, command = options.records / "reports" / f"{opened.index}.html", _command(opened, options)
+    named = [(dict(entry.axes), entry.digest, known.get(entry.digest)) for entry in entries(opened.study)]
+    made_from = hashlib.sha256(json.dumps([of_code, command, opened.name, named]).encode()).hexdigest()
+    if not always and is_made_from(path, made_from):
+        return path
     environments = [json.loads(text) for _, text in known.values()]
     predictions = [(_label(point), list(explain(point.spec))) for point in opened.study.points]
-    path = options.records / "reports" / f"{opened.index}.html"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return write_report(opened.study, found, verdicts, predictions, environments, _command(opened, options), path)
+        return write_report(opened.study, found, verdicts, predictions, environments, command, path, made_from)
     except OSError as error:
         raise RecordsError(f"cannot write the report {path}: {error.strerror}") from None
 

@@ -2,12 +2,14 @@
 
 import functools
 import importlib.metadata
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 
 from dsl.experiments import Experiment
 from dsl.identity import walk
+from dsl.imported import Imported
 from dsl.program import requires
 from dsl.spec import kind
 from runs.sourcehash import source_hash
@@ -17,26 +19,36 @@ SAMPLERS = {"bits": "packed-1", "normal": "jax-1", "order": "feistel-1"}
 """The samplers and their versions, raised when one of them draws other numbers for a key."""
 
 
-def numerics(experiment: Experiment, lanes: int, shards: int = 1) -> dict[str, Any]:
+def numerics(
+    experiment: Experiment, lanes: int, shards: int = 1, process: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What must agree, beside the digest, before a finished point is taken instead of computed.
 
     Args:
         experiment: the point.
         lanes: points in its block.
         shards: devices that share its batch; named where there are many.
+        process: what `here` says where it runs; None asks this process.
     """
     fields: Any = experiment
     return {
         "versions": versions(),
         "samplers": SAMPLERS,
         "precision": fields.precision,
+        **(here() if process is None else process),
+        "lanes": lanes,
+        **({"data_shards": shards} if shards > 1 else {}),
+        "foreign": foreign(experiment),
+    }
+
+
+def here() -> dict[str, Any]:
+    """What this process, with its backend, has of the numerics."""
+    return {
         "matmul_precision": str(jax.config.jax_default_matmul_precision),  # type: ignore[attr-defined]  # set at run time
         "threefry_partitionable": bool(jax.config.jax_threefry_partitionable),  # type: ignore[attr-defined]  # the same
         "backend": jax.default_backend(),
         "device": jax.devices()[0].device_kind,
-        "lanes": lanes,
-        **({"data_shards": shards} if shards > 1 else {}),
-        "foreign": foreign(experiment),
     }
 
 
@@ -47,8 +59,10 @@ def versions() -> dict[str, str]:
 
 
 def foreign(experiment: Experiment) -> dict[str, str]:
-    """The source hash of every noun that is not ours, in an experiment and in those that it requires."""
-    found = {kind(noun): source_hash(type(noun)) for _, noun in walk(experiment) if "." in kind(noun)}
+    """The source hash of every noun and network that is not ours, in an experiment and in those that it requires."""
+    nouns = [noun for _, noun in walk(experiment)]
+    found = {kind(noun): source_hash(type(noun)) for noun in nouns if "." in kind(noun)}
+    found |= {noun.net: source_hash(noun.framework().network) for noun in nouns if isinstance(noun, Imported)}
     for inner in requires(experiment):
         found |= foreign(inner)
     return dict(sorted(found.items()))

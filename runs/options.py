@@ -68,7 +68,7 @@ class RunOptions:
         devices: the number of host devices on the CPU backend (at least 2); None is one for each core.
         rerun: run points again whose records were made with other numerics; the old records are kept aside.
         accept: take such records as they are.
-        data: the directory in which `Stored` arrays are found.
+        data: the directory in which `Stored` arrays are found; None is STEPWELL_DATA, or else `data` where we are.
         checkpoint: seconds between two checkpoints of a block.
         data_shards: devices that share the batch of each point; they change the last bits.
         hosts: the processes that compute together; None is this one alone.

@@ -39,10 +39,12 @@ class Clock:
             self.compile_s += duration_secs
 
 
-def numerics_of(point: Experiment, lanes: int, store: Store, shards: int = 1) -> dict[str, Any]:
-    """The numerics of a point and of the records that it reads."""
+def numerics_of(
+    point: Experiment, lanes: int, store: Store, shards: int = 1, process: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The numerics of a point and of the records that it reads; see `runs.numerics.numerics`."""
     read = {digest(inner)[:16]: store.stamp(digest(inner)) for inner in requires(point)}
-    return numerics(point, lanes, shards) | ({"reads": read} if read else {})
+    return numerics(point, lanes, shards, process) | ({"reads": read} if read else {})
 
 
 def environment(

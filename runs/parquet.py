@@ -7,7 +7,7 @@ import functools
 import glob
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -63,8 +63,18 @@ def read(sql: str, sources: Sequence[Path], **tables: Columns) -> dict[str, np.n
     """The columns of a query on Parquet files, which are `them` in it; `filename` is that of a row."""
     with database().cursor() as cursor:
         _register(cursor, tables)
-        columns = cursor.execute(_named(sql), [_escaped(sources)]).fetchnumpy()
+        columns: Any = cursor.execute(_named(sql), [_escaped(sources)]).fetchnumpy()
     return {name: c.filled(np.nan) if isinstance(c, np.ma.MaskedArray) else c for name, c in columns.items()}
+
+
+def columns(path: Path) -> dict[str, np.ndarray]:
+    """All columns of a stranger's file, by a connection of its own, which fetches no extension for what is in it."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.execute("set autoinstall_known_extensions = false; set autoload_known_extensions = false")
+        found: Any = connection.execute("select * from read_parquet(?)", [_escaped([path])]).fetchnumpy()
+    return found
 
 
 def _named(sql: str) -> str:

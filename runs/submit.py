@@ -4,7 +4,8 @@ Every job is the same command, `stepwell run` on one shared directory of records
 decide. A job that is killed costs time and nothing else, and submitting again goes on. A user's file travels by its
 path and its hash: a job refuses a file that was changed in the meantime.
 
-submitit, which talks to the cluster, is imported where it is used: it is the extra `submit` of stepwell.
+submitit, which talks to Slurm, is imported where it is used: it is the extra `submit` of stepwell. Jobs on Ray are in
+`runs.ray_jobs`.
 """
 
 import os
@@ -20,9 +21,11 @@ from types import ModuleType
 from typing import Any, Literal
 
 from runs.options import RunError, RunOptions
+from runs.ray_jobs import on_ray
 from runs.sources import Opened
 
-Cluster = Literal["slurm", "local"]
+Cluster = Literal["slurm", "local", "ray"]
+DAY = 24 * 60
 RESTARTS = 100
 """How often a job may reach its time limit and be queued again: each time it goes on from its last checkpoint."""
 OURS = frozenset({"time", "partition", "array", "output", "error", "signal", "open-mode", "job-name"})
@@ -43,7 +46,7 @@ class Request:
 
     jobs: int = 1
     gpus: int = 0
-    minutes: int = 24 * 60
+    minutes: int = DAY
     partition: str | None = None
     slurm: Mapping[str, str | bool] = field(default_factory=dict)
 
@@ -90,21 +93,25 @@ _children: list[int] = []
 
 
 def submit(opened: Opened, options: RunOptions, cluster: Cluster | None, request: Request) -> list[Any]:
-    """Hand over jobs that run a study: submitit's jobs, each with a `job_id` and `paths`.
+    """Hand over jobs that run a study: submitit's jobs or Ray's, each with a `job_id` and `paths`.
 
     Args:
         opened: the study.
         options: of each run.
-        cluster: Slurm, or processes of this machine; None is Slurm where there is one.
+        cluster: Slurm, processes of this machine, or Ray; None is Slurm where there is one, else this machine.
         request: what is asked of it.
 
     Raises:
-        RunError: where submitit is not installed, or the cluster refuses; with one clear message.
+        RunError: where submitit or Ray is not installed, or the cluster refuses; with one clear message.
     """
-    submitit, job = _submitit(), Job(command(opened, options))
-    folder = options.records.absolute() / "jobs"
-    has_slurm = cluster == "slurm" or (cluster is None and submitit.SlurmExecutor.affinity() > 0)
+    folder, words = options.records.absolute() / "jobs", command(opened, options)
+    if cluster == "ray" and (request.partition or request.slurm or request.minutes != DAY):
+        raise RunError("--cluster ray: --time, --partition and --slurm are options of the other clusters")
     try:
+        if cluster == "ray":
+            return list(on_ray(folder, words, opened.index, request.jobs, request.gpus))
+        submitit, job = _submitit(), Job(words)
+        has_slurm = cluster == "slurm" or (cluster is None and submitit.SlurmExecutor.affinity() > 0)
         return (on_slurm if has_slurm else on_this_machine)(submitit, folder, job, opened.index, request)
     except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
         raise RunError(f"the jobs could not be submitted: {error}") from None

@@ -54,7 +54,7 @@ class _OnRecords(_OnSource):
     records: Annotated[Path, arg(metavar="DIR")] = Path("records")
     """The directory of results."""
     data: Annotated[Path | None, arg(metavar="DIR")] = None
-    """The directory in which stored arrays are found."""
+    """The directory in which stored arrays are found; STEPWELL_DATA, or else `data`, if not given."""
 
     def options(self) -> "RunOptions":
         """How the study is run."""
@@ -175,9 +175,9 @@ class Run(_OnDevices):
 
 @dataclass(frozen=True, kw_only=True)
 class Submit(_OnDevices):
-    """Run a study in jobs that share its points, on Slurm or on the GPUs of this machine."""
+    """Run a study in jobs that share its points, on Slurm, on Ray, or on the GPUs of this machine."""
 
-    cluster: Literal["slurm", "local"] | None = None
+    cluster: Literal["slurm", "local", "ray"] | None = None
     """Where the jobs run; Slurm where there is one if not given, else this machine."""
     jobs: Annotated[int, arg(metavar="N")] = 1
     """How many jobs."""
@@ -290,6 +290,26 @@ class Schema:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Add:
+    """Add your data to the data directory, and print the noun by which experiments read it.
+
+    A file of arrays (.npz, .npy, .safetensors, .parquet), or a folder of images of one size, with a folder for each
+    class if it has classes.
+    """
+
+    path: Annotated[Positional[Path], arg(metavar="PATH")]
+    """The file or folder."""
+    name: str | None = None
+    """Its name in the data directory; its own if not given."""
+    data: Annotated[Path | None, arg(metavar="DIR")] = None
+    """The data directory; if not given, the variable STEPWELL_DATA names it, or else it is `data`."""
+
+    def __call__(self) -> int:
+        """Carry it out; the exit status."""
+        return _verbs().add(self.path, self.name, self.data)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sql:
     """Ask the records in SQL; nothing is written.
 
@@ -314,7 +334,7 @@ class Sql:
         return sql(self.query, self.records, self.csv, self.json)
 
 
-Verb = List | Explain | Plan | Run | Submit | Tune | Report | Show | Validate | Diff | Schema | Sql
+Verb = List | Explain | Plan | Run | Submit | Tune | Report | Show | Validate | Diff | Schema | Add | Sql
 
 
 def main() -> None:

@@ -153,6 +153,15 @@ def schema(kind: str) -> int:
     return 0
 
 
+def add(path: Path, name: str | None, data: Path | None) -> int:
+    """Put data into the data directory and print its noun."""
+    from runs.adding import add as added
+    from runs.adding import told
+
+    print("\n".join(told(added(path, name, data))))
+    return 0
+
+
 def _validated(file: str) -> int:
     try:
         if not file.endswith((".py", ".json")):

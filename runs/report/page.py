@@ -27,6 +27,9 @@ from runs.report.graded import WIDTH, badges, graded
 from runs.report.points import KINDS, ended, points_grid
 from runs.table import Table
 
+HEAD_BYTES = 1000
+"""The beginning of a page, before its style and its text, in which the mark of what it was made from is."""
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -54,6 +57,7 @@ def write_report(
     environments: Sequence[Mapping[str, Any]],
     command: str,
     path: Path,
+    made_from: str = "",
 ) -> Path:
     """Write the report of a study as one HTML file, all of it or nothing.
 
@@ -66,12 +70,13 @@ def write_report(
         environments: the environments of the points; `numerics` is shown, each distinct one once.
         command: the command line that makes these results again.
         path: the file.
+        made_from: a hash of all these, by which `is_made_from` knows the page again.
 
     Returns:
         The path.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    page = render(study, table, verdicts, predictions, environments, command)
+    page = render(study, table, verdicts, predictions, environments, command, made_from)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         draft.write_text(page, "utf-8", errors="replace")  # text of errors may hold lone surrogates
@@ -81,6 +86,19 @@ def write_report(
     return path
 
 
+def is_made_from(path: Path, made_from: str) -> bool:
+    """Whether a page is there that was written from things with this hash."""
+    try:
+        with path.open("rb") as file:
+            return _mark(made_from).encode() in file.read(HEAD_BYTES)
+    except OSError:
+        return False
+
+
+def _mark(made_from: str) -> Markup:
+    return Markup('<meta name="stepwell-made-from" content="{}">').format(made_from)
+
+
 def render(
     study: Study,
     table: Table,
@@ -88,6 +106,7 @@ def render(
     predictions: Sequence[tuple[str, Sequence[Any]]],
     environments: Sequence[Mapping[str, Any]],
     command: str,
+    made_from: str = "",
 ) -> str:
     """The text of the page; equal input gives equal text."""
     return _template().render(
@@ -105,6 +124,7 @@ def render(
         structures=_structures(study.points),
         surroundings=surroundings(environments),
         command=command,
+        made_from=made_from,
     )
 
 
@@ -117,7 +137,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"linked": shown.linked, "plural": shown.plural}
+    environment.filters |= {"linked": shown.linked, "plural": shown.plural, "mark": _mark}
     return environment.get_template("page.html.j2")
 
 

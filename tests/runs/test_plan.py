@@ -3,6 +3,8 @@ from dataclasses import replace
 import pytest
 
 from dsl import *
+from runs.cost import estimate
+from runs.lanes import lanes
 from runs.plan import flatten, grouped, stages
 
 
@@ -33,6 +35,16 @@ def test_groups_do_not_depend_on_what_is_read():
     first = [training(seed=s) for s in range(2)]
     second = [after(run) for run in first] + [after(after(first[0]))]
     assert [len(group.points) for group in grouped(second)] == [3]
+
+
+def test_the_lanes_of_an_analysis_are_those_of_its_observation():
+    def width(inputs):
+        law = Labelled(Gaussian(3), reals(3)[0])
+        of = tuple(Representation(Mlp((w,), Tanh()), Sample(law, n=inputs), 0) for w in (4, 5))
+        program = compile(point := Analysis(of=of, measure=(DistanceMatrix(Cka()),)))
+        return lanes(estimate(program, program.knobs(point), {}), "cpu")
+
+    assert (width(8), width(4_000)) == (32, 1)
 
 
 def test_required_experiments_come_first_and_once():

@@ -34,7 +34,7 @@ from dsl import (
 from dsl.explain import explain
 from runs.claims import grade_all
 from runs.figures import curves
-from runs.report import render, shown, write_report
+from runs.report import is_made_from, render, shown, write_report
 from runs.report.environment import days, surroundings
 from runs.report.expected import expected
 from runs.report.points import points_grid
@@ -402,6 +402,17 @@ def test_the_file_is_whole_or_as_before(tmp_path):
         write_report(study, arguments[0], ["no verdict"], *arguments[2:])
     assert path.read_text("utf-8") == first
     assert [p.name for p in path.parent.iterdir()] == ["demo.html"]
+
+
+def test_a_page_is_known_by_what_it_was_made_from(tmp_path):
+    study, path = Study("demo", grid(training, seed=range(2))), tmp_path / "demo.html"
+    arguments = (study, measured_table(study.points), [], [], [], "stepwell run demo", path)
+    assert not is_made_from(path, "a" * 64)
+    write_report(*arguments)
+    assert not is_made_from(path, "")
+    write_report(*arguments, "a" * 64)
+    assert is_made_from(path, "a" * 64)
+    assert not is_made_from(path, "b" * 64)
 
 
 @pytest.mark.parametrize(

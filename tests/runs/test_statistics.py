@@ -119,6 +119,30 @@ def test_bootstrap_is_repeatable_and_brackets_the_estimate():
     assert (one.high - one.low) / 2 == pytest.approx(half_width, rel=0.05)
 
 
+def trimmed(values):
+    return np.sort(values)[2:-2].mean()
+
+
+@pytest.mark.parametrize("statistic", [np.median, np.mean, trimmed])
+def test_bootstrap_has_the_numbers_of_scipy(statistic):
+    from scipy.stats import bootstrap
+
+    values = np.random.default_rng(3).normal(size=11)
+    theirs = bootstrap((values,), statistic, n_resamples=500, method="percentile", rng=0).bootstrap_distribution
+    tails = np.quantile(theirs, [0.05, 0.95], method="inverted_cdf")
+    ours = bootstrap_interval(values, statistic, confidence=0.9, resamples=500)
+    assert (ours.low, ours.high) == (tails[0], tails[1])
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 5), (3, 8), (8, 8), (40, 500)])
+def test_binomial_interval_is_that_of_scipy(successes, n):
+    from scipy.stats import binomtest
+
+    theirs = binomtest(successes, n).proportion_ci(0.9, method="exact")
+    ours = binomial_interval(successes, n, 0.9)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9)
+
+
 def test_bootstrap_of_constant_and_infinite_values():
     constant = median(np.full(9, 2.5))
     assert (constant.low, constant.estimate, constant.high) == (2.5, 2.5, 2.5)

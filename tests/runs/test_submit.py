@@ -4,9 +4,12 @@ import os
 import pickletools
 import signal
 import stat
+import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
+from typing import ClassVar
 
 import pytest
 import submitit
@@ -160,6 +163,56 @@ def test_bad_requests_are_refused(tmp_path, study, monkeypatch):
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(RunError, match="submit needs submitit: pip install submitit"):
         submit(open_source(str(study)), RunOptions(tmp_path / "records"), "local", Request())
+
+
+# ---------------------------------------------------------------- Ray
+
+
+class Client:
+    """Ray's job submission as far as it is used: a shell runs each entry point at once."""
+
+    asked: ClassVar[list[dict]] = []
+
+    def submit_job(self, *, entrypoint, **more):
+        ran = subprocess.run(["/bin/sh", "-c", entrypoint], check=False, stdin=subprocess.DEVNULL)
+        self.asked.append(more | {"status": ran.returncode})
+        return more["submission_id"]
+
+
+class Nowhere:
+    def __init__(self):
+        raise ConnectionError("Could not connect to the cluster.\nAnd more.")
+
+
+def ray(monkeypatch, client):
+    module = ModuleType("ray.job_submission")
+    module.JobSubmissionClient = client
+    monkeypatch.setitem(sys.modules, "ray", ModuleType("ray"))
+    monkeypatch.setitem(sys.modules, "ray.job_submission", module)
+
+
+def test_ray_runs_the_command_of_each_job_into_a_file(tmp_path, study, monkeypatch):
+    ray(monkeypatch, Client)
+    monkeypatch.setattr("runs.submit.command", lambda *_: (sys.executable, "-c", "print('a \"word\"'); exit(3)"))
+    jobs = submit(open_source(str(study)), RunOptions(tmp_path / "a b"), "ray", Request(jobs=2, gpus=1))
+    assert [job.paths.stderr.read_text() for job in jobs] == ['a "word"\n'] * 2
+    assert {job.paths.stderr.parent for job in jobs} == {tmp_path / "a b" / "jobs"}
+    assert [asked.pop("submission_id") for asked in Client.asked] == [job.job_id for job in jobs]
+    assert len({job.job_id for job in jobs}) == 2
+    assert Client.asked == [{"entrypoint_num_cpus": 1, "entrypoint_num_gpus": 1, "status": 3}] * 2
+
+
+def test_ray_that_is_not_there_is_one_message(tmp_path, study, monkeypatch):
+    opened, options = open_source(str(study)), RunOptions(tmp_path / "records")
+    with pytest.raises(RunError, match="--time, --partition and --slurm are options of the other clusters"):
+        submit(opened, options, "ray", Request(partition="x"))
+    ray(monkeypatch, Nowhere)
+    with pytest.raises(RunError, match=r"Ray does not answer: Could not connect to the cluster\.; start a cluster"):
+        submit(opened, options, "ray", Request())
+    monkeypatch.setitem(sys.modules, "ray.job_submission", None)
+    with pytest.raises(RunError, match=r"needs Ray with its job submission: pip install 'ray\[default\]'"):
+        submit(opened, options, "ray", Request())
+    assert not options.records.exists()
 
 
 # ---------------------------------------------------------------- jobs that are stopped

@@ -8,6 +8,14 @@ from theory.transport.cost import Tuples
 from theory.transport.plan import Marginals
 
 
+class _Silent(highspy.Highs):
+    """HiGHS that prints nothing: its own constructor prints a banner before an option can be set."""
+
+    def enableCallbacks(self) -> None:
+        self.silent()
+        super().enableCallbacks()
+
+
 class Master:
     """min <c, P> over P >= 0 on the tuples that were added, with given marginals.
 
@@ -24,7 +32,7 @@ class Master:
         self.costs: Float64[np.ndarray, "m"] = np.empty(0)
         self._ends = np.cumsum([len(mu) for mu in marginals])
         self._starts = self._ends - [len(mu) for mu in marginals]
-        self._highs = highspy.Highs()
+        self._highs = _Silent()
         for option, value in {"output_flag": False, "threads": 1, "presolve": "off", "solver": "simplex"}.items():
             self._highs.setOptionValue(option, value)
         self._highs.setOptionValue("simplex_strategy", 4)
@@ -35,7 +43,14 @@ class Master:
         self._highs.addRows(len(masses), masses, masses, 0, empty, empty, np.empty(0))
 
     def add(self, tuples: Tuples, costs: Float64[np.ndarray, "m"]) -> None:
-        """Adds columns."""
+        """Adds columns.
+
+        Raises:
+            ValueError: if a cost is not finite.
+        """
+        if not np.isfinite(costs).all():
+            t = int(np.argmin(np.isfinite(costs)))
+            raise ValueError(f"the cost of the tuple {tuples[t].tolist()} is {costs[t]}, expected finite entries")
         m, k = tuples.shape
         rows = (tuples + self._starts).astype(np.int32).ravel()
         starts = np.arange(0, m * k, k, dtype=np.int32)
