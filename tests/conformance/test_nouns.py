@@ -14,11 +14,27 @@ import numpy as np
 import pytest
 
 import dsl
-from dsl import Experiment, Program, Spec, compile, digest, dump, load
+from dsl import (
+    Distance,
+    Draw,
+    Experiment,
+    FeatureMachine,
+    Kernel,
+    Model,
+    Optimizer,
+    Program,
+    Protocol,
+    Spec,
+    Stop,
+    compile,
+    digest,
+    dump,
+    load,
+)
 from dsl.domains import stands_for_noun
 from dsl.spec import hints, kind, kinds
 from tests.conformance.candidates import instance
-from tests.conformance.harness import HARNESSES, PARTS, experiment, inputs, interface
+from tests.conformance.harness import HARNESSES, PARTS, SLOW, experiment, inputs, interface
 
 NOUNS = [noun for name, noun in kinds().items() if "." not in name]
 USED = [noun for noun in NOUNS if interface(noun) in HARNESSES or stands_for_noun(noun)]
@@ -129,15 +145,41 @@ def same_every_time(program: Program, of: Experiment, given: Any) -> None:
     chex.assert_trees_all_equal(*found)
 
 
-@pytest.mark.parametrize("noun", USED, ids=kind)
-def test_a_sweep_compiles_once_and_a_lane_does_not_feel_the_others(noun: type[Spec]) -> None:
+def of_all(program: Program, given: Any) -> Any:
+    """The points of a sweep, one after the other."""
+    return lambda knobs: jax.lax.map(lambda point: measured(program, point, given), knobs)
+
+
+@pytest.mark.parametrize(
+    "noun", [pytest.param(noun, marks=pytest.mark.slow if noun in SLOW else (), id=kind(noun)) for noun in USED]
+)
+def test_a_sweep_is_one_program(noun: type[Spec]) -> None:
+    """It is traced with no value of a knob at hand, so that all points of a structure share what is compiled."""
     of = experiment(noun)
     program, given = compile(of), inputs(of)
     if not program.traced:
         return same_every_time(program, of, given)
-    sweep = lanes(program, of)
+    for leaf in jax.tree.leaves(jax.eval_shape(of_all(program, given), lanes(program, of))):
+        assert leaf.shape[0] == 3
+
+
+FIRST = {interface(noun): noun for noun in reversed(USED)}
+"""One noun of each interface."""
+LOOPS = {FIRST[base] for base in (Experiment, Protocol, Draw, Optimizer, Model, Kernel, Stop, FeatureMachine, Distance)}
+"""What brings a loop or a state of its own; the others are parts of such a program, and compiled in the slow tests."""
+TRACED = [
+    pytest.param(noun, marks=() if noun in LOOPS and noun not in SLOW else pytest.mark.slow, id=kind(noun))
+    for noun in USED
+    if compile(experiment(noun)).traced
+]
+
+
+@pytest.mark.parametrize("noun", TRACED)
+def test_a_sweep_compiles_once_and_a_lane_does_not_feel_the_others(noun: type[Spec]) -> None:
+    of = experiment(noun)
+    program, given, sweep = compile(of), inputs(of), lanes(compile(of), of)
     padded = jax.tree.map(lambda leaf: np.stack([leaf[0]] * 3), sweep)
-    mapped = jax.jit(lambda knobs: jax.lax.map(lambda point: measured(program, point, given), knobs))
+    mapped = jax.jit(of_all(program, given))
     with compilations() as counted:
         beside, alone = jax.block_until_ready((mapped(sweep), mapped(padded)))
     assert len(counted) == 1
@@ -145,17 +187,11 @@ def test_a_sweep_compiles_once_and_a_lane_does_not_feel_the_others(noun: type[Sp
     chex.assert_trees_all_equal(lane(beside, 0), lane(alone, 0))
 
 
-FIRST = list({interface(noun): noun for noun in reversed(USED)}.values())
-"""One noun of each interface: what it costs to compile is spent once."""
-
-
-@pytest.mark.parametrize("noun", FIRST, ids=kind)
+@pytest.mark.slow
+@pytest.mark.parametrize("noun", [noun for noun in TRACED if noun.values[0] in FIRST.values()])
 def test_a_lane_has_the_numbers_of_a_run_alone(noun: type[Spec]) -> None:
     of = experiment(noun)
-    program, given = compile(of), inputs(of)
-    if not program.traced:
-        return same_every_time(program, of, given)
-    sweep = lanes(program, of)
+    program, given, sweep = compile(of), inputs(of), lanes(compile(of), of)
     one = jax.jit(lambda knobs: measured(program, knobs, given))
     abreast = jax.jit(jax.vmap(one))(sweep)
     for i in range(3):

@@ -74,6 +74,7 @@ def test_fact_holds_where_the_gradient_vanishes():
     assert min(value for name, value in found.items() if "Fact" in name) > 1 - 1e-8
 
 
+@pytest.mark.slow
 def test_layers_of_residual_networks_are_probed_through_their_weights():
     of = trained(3, model=ResNet(width=4, depth=2, activation=Tanh()))
     model, constants = weights_after(of, 3)

@@ -118,6 +118,7 @@ def test_layers_are_blank_before_their_turn_and_frozen_after_it():
         assert found[step + 1]["weight"][layer].any()
 
 
+@pytest.mark.slow
 def test_coordinates_are_chosen_uniformly_among_the_edges_and_the_bias():
     of = training(protocol=CoordinateDescent(steps_per_layer=600, draw=Exact(), lr=1e-3), model=replace(DAG, layers=1))
     found = by_step(of)
@@ -146,6 +147,7 @@ def test_one_neuron_finds_a_product_of_its_parents_up_to_the_penalty():
         assert float(run(of)["Coefficients"][2000][0]) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_sampled_version_has_a_new_sample_for_each_layer_and_comes_near_the_exact_one():
     protocol = CoordinateDescent(steps_per_layer=300, draw=Exact(), lr=0.1)
     exact = training(protocol=protocol, measure=(TestLoss(Exact()) @ every(300),))

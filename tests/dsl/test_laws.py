@@ -79,7 +79,13 @@ def test_samples_have_the_moments_of_their_law(law: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "law", [Hypercube(3), Gaussian(3), Sample(TASK, n=5), Sample(TASK, n=5, replace=False)], ids=repr
+    "law",
+    [
+        Gaussian(3),
+        Sample(TASK, n=5),
+        *(pytest.param(law, marks=pytest.mark.slow) for law in (Hypercube(3), Sample(TASK, n=5, replace=False))),
+    ],
+    ids=repr,
 )
 def test_one_seed_is_one_data_set_at_every_precision(law: Any) -> None:
     def sampled() -> list[Any]:

@@ -46,10 +46,10 @@ CASES = [
     (plain(Sigmoid(shift=-0.5, slope=3.0, gain=3.0)), set()),
     (plain(CUBIC), {2, 4, 5}),
     (plain(CUBIC, bias=True), {4, 5}),
-    (Mlp((16, 16), RELU, bias=False), set()),
     (Mlp((16, 16), Tanh(), bias=False), {2, 4}),
-    (Mlp((16, 16), Sigmoid(slope=3.0), bias=False), set()),
-    (Mlp((16, 16), HermiteSeries((0.3, 0.0, 1.0)), bias=False), {1, 3, 5}),
+    pytest.param(Mlp((16, 16), RELU, bias=False), set(), marks=pytest.mark.slow),
+    pytest.param(Mlp((16, 16), Sigmoid(slope=3.0), bias=False), set(), marks=pytest.mark.slow),
+    pytest.param(Mlp((16, 16), HermiteSeries((0.3, 0.0, 1.0)), bias=False), {1, 3, 5}, marks=pytest.mark.slow),
     (Mlp((16, 16), HermiteSeries((0.0, 0.5, 1.0)), bias=False), {5}),
 ]
 

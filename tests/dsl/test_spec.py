@@ -363,6 +363,7 @@ def test_minus_zero_is_zero() -> None:
     assert digest(Kitchen(1, "", rates=(-0.0,))) == digest(Kitchen(1, "", rates=(0.0,)))
 
 
+@pytest.mark.slow
 def test_the_digest_is_the_same_in_a_fresh_process() -> None:
     spec = Sample(Labelled(Hypercube(3), 0.1 * bits(3)[0] + bits(3)[1] * bits(3)[2]), n=4)
     code = f"from dsl import *; print(digest({spec!r}))"

@@ -87,6 +87,7 @@ def study() -> list[Training]:
     return [stopping(replace(BASE, seed=seed), below, measure=measure) for seed in (0, 1) for below in BOUNDS]
 
 
+@pytest.mark.slow
 def test_points_that_stop_at_other_steps_do_not_feel_each_other(study: list[Training]) -> None:
     table = runs.run(Study("stops", study)).where(step=STEPS)
     assert len(set(table["StepsMade"])) >= 4  # they do stop at other steps

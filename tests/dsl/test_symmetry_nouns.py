@@ -99,6 +99,7 @@ def test_every_route_gives_the_top_eigenvalue_of_the_orbit(target, route, group)
     np.testing.assert_allclose(levels, boolean.level_weights(boolean.walsh_transform(values)), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_table_and_level_weights_agree_to_rounding():
     with jax.enable_x64(True):
         table_, sums = Dense(Majority(6), 6), OfSum(Majority(6), 6)

@@ -1,4 +1,7 @@
-"""The number of devices and the mapper change no bits: whole processes, because both belong to a process."""
+"""The number of devices and the mapper change no bits: whole processes, because both belong to a process.
+
+This process has two devices.
+"""
 
 import os
 import subprocess
@@ -8,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from runs.configure import environment
+from tests.runs.adam import answer
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,20 +32,20 @@ def result(devices: int, mapper: str, tmp: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def on_two(tmp_path_factory):
-    return result(2, "shard_map", tmp_path_factory.mktemp("two"))
+def on_two():
+    return answer("shard_map")
 
 
 def test_the_study_has_both_kinds_of_lanes(on_two):
     assert on_two.startswith("10 [1, 32] "), on_two
 
 
-@pytest.mark.parametrize("devices", [pytest.param(4, marks=pytest.mark.slow), 8])
+@pytest.mark.parametrize("devices", [*(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4)), 8])
 def test_adam_has_equal_bits_on_2_4_and_8_devices(devices, on_two, tmp_path):
     assert result(devices, "shard_map", tmp_path) == on_two
 
 
-@pytest.mark.parametrize("devices", [4])
+@pytest.mark.parametrize("devices", [pytest.param(4, marks=pytest.mark.slow)])
 def test_pmap_has_the_bits_of_shard_map(devices, on_two, tmp_path):
     assert result(devices, "pmap", tmp_path) == on_two
 

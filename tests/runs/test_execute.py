@@ -58,7 +58,7 @@ def tiny():
     return points, run(points)[0]
 
 
-@pytest.mark.parametrize("which", [0, 3, 9])
+@pytest.mark.parametrize("which", [3, *(pytest.param(i, marks=pytest.mark.slow) for i in (0, 9))])
 def test_a_point_alone_has_the_bits_it_has_beside_others(tiny, which):
     points, together = tiny
     alone, _ = run([points[which]])

@@ -1,6 +1,8 @@
 """The functions of the fact study, on a table made by hand."""
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from dsl import *
 from runs.studies import fact
@@ -50,15 +52,42 @@ def test_errors_are_those_of_one_update():
     assert fact.last(made, "TestError", part="modular", update=FactUpdate()).values.tolist() == [0.1]
 
 
-def test_the_names_of_measurements_are_those_of_the_table():
-    for part in fact.HIDDEN:
-        observed = fact.network(part, seed=0, scale="small").observed()
-        layers = range(fact.HIDDEN[part] + 1)
-        expected = {f"{name}(layer={layer})" for layer in layers for name in ("FactAlignment", "NfaAlignment")}
-        assert set(observed) == expected | {"GradientNorm"}
+@pytest.mark.parametrize("part", fact.HIDDEN)
+def test_the_names_of_measurements_are_those_of_the_table(part):
+    observed = set(fact.network(part, seed=0, scale="small").observed())
+    layers = range(fact.HIDDEN[part] + 1)
+    expected = {fact.column(name, part, layer) for layer in layers for name in ("FactAlignment", "NfaAlignment")}
+    twice = {"NfaAlignment(layer=0)[1]"} if part in fact.LINEAR else set()
+    assert observed - expected == {"GradientNorm"} | twice
+    assert expected < observed
 
 
 def test_exponents_of_linear_networks():
-    measured = [m.measurement for m in fact.network("linear", seed=0, scale="small").measure]
-    powers = [m.power for m in measured if isinstance(m, NfaAlignment)]
-    assert powers == pytest.approx([1 / 3, 1 / 2, 1])
+    powers = {
+        part: [m.measurement.power for m in fact.network(part, seed=0, scale="small").measure if "Nfa" in repr(m)]
+        for part in ("linear", "deep linear", "tanh")
+    }
+    assert powers["linear"] == pytest.approx([1 / 3, 1 / 2, 1, 1 / 2])
+    assert powers["deep linear"] == pytest.approx([1 / 4, 1 / 3, 1 / 2, 1, 1 / 2])
+    assert powers["tanh"] == [0.5] * 4
+
+
+def test_the_lead_of_a_linear_networks_own_power_is_over_one_half():
+    names = ("NfaAlignment(layer=0)[0]", "NfaAlignment(layer=0)[1]")
+    made = table([({"part": "linear", "seed": 3}, [(9, dict(zip(names, (0.9, 0.4), strict=True)))])])
+    assert fact.own_lead(made, "linear").values.tolist() == pytest.approx([0.5])
+
+
+def test_the_feature_matrix_is_drawn_of_the_last_iteration():
+    matrix = np.arange(4 * fact.P**2, dtype=float).reshape(2 * fact.P, -1)
+    made = table(
+        [
+            ({"part": "modular", "update": repr(u), "seed": 0}, [(90, {"FeatureMatrix": value})])
+            for u, value in ((FactUpdate(), matrix), (FactMean(), -matrix))
+        ]
+    )
+    figure = Figure()
+    axes = figure.add_subplot()
+    fact.feature_matrix(made, axes)
+    np.testing.assert_array_equal(axes.images[0].get_array(), matrix)
+    assert axes.images[0].get_clim()[1] == matrix[fact.P - 1, -1]

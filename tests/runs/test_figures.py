@@ -6,8 +6,10 @@ from importlib import resources
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
-from runs.figures import COLOURS, VARIABLES, components, curves, save_pdf, svg
+from runs.figures import COLOURS, VARIABLES, components, curves, heat_map, save_pdf, svg
 from runs.table import Entry, Rows, Table
 
 STEPS = (0, 10, 20)
@@ -131,6 +133,24 @@ def test_svg_is_the_same_in_a_fresh_process():
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in "ab"
     }
     assert len(found) == 1
+
+
+def test_a_heat_map_is_clear_at_zero_and_holds_its_picture():
+    matrix = np.array([[0.0, 0.5], [-1.0, 3.0]])
+    draw = lambda table, axes: heat_map(axes, matrix, reach=1.0)
+    axes = Figure().add_subplot()
+    draw(None, axes)
+    image = axes.images[0]
+    clear, warm, cold, beyond = image.to_rgba(image.get_array()).reshape(4, 4)
+    assert clear[3] == pytest.approx(0, abs=0.01)
+    assert warm[3] == pytest.approx(0.5, abs=0.01)
+    assert to_hex(cold) == COLOURS[0]
+    assert to_hex(beyond) == COLOURS[1]
+    text = svg(draw, study())
+    assert text == svg(draw, study())
+    links = [line for line in text.split() if line.startswith("xlink:href=")]
+    assert links
+    assert all(link.startswith(('xlink:href="data:image/png;base64', 'xlink:href="#')) for link in links)
 
 
 def test_text_is_text_and_escaped():

@@ -25,6 +25,23 @@ def table(of_step, gaps):
     return Table.build(entries, {e.digest: Rows.of([(0, 0, v)]) for e, v in zip(entries, values, strict=True)})
 
 
+def test_the_rate_of_the_plug_in_estimator_is_that_of_its_errors():
+    """Squared GULP 1 that is off by n^-1/2 times a factor of the draw; all other ridges by n^-1."""
+    law, sizes = np.array([[0.0, 1.0], [1.0, 0.0]]), gulp.SIZES["smoke"]
+    rates = np.where(np.array(gulp.LAMS) == 1.0, -0.5, -1.0)
+    made = {(gulp.Digits().size, 0): np.tile(law, (len(rates), 1, 1))}
+    for n in sizes:
+        for seed, factor in enumerate((0.5, -0.5, 0.25, -0.25)):
+            made[n, seed] = law * np.sqrt(1 + factor * n**rates)[:, None, None]
+    entries = [Entry(f"{i:064}", {"part": "plug-in", "n": n, "seed": s}, "finished") for i, (n, s) in enumerate(made)]
+    values = {e.digest: Rows.of([(0, 0, {"DistanceMatrix": v})]) for e, v in zip(entries, made.values(), strict=True)}
+    found = Table.build(entries, values)
+    errors = gulp.plug_in_errors(found, "smoke", 1.0)
+    np.testing.assert_allclose(errors[sizes[0]].values, np.array([0.5, 0.5, 0.25, 0.25]) * sizes[0] ** -0.5)
+    assert gulp.plug_in_rate(found, "smoke", 1.0).estimate == pytest.approx(-0.5)
+    assert gulp.plug_in_rate(found, "smoke", 0.01).estimate == pytest.approx(-1.0)
+
+
 def depth_distance():
     """Networks lie where their depth says, and by a little where their number says."""
     place = OF[:, 1] * 10.0 + np.arange(len(OF)) / 10 + OF[:, 2] / 7

@@ -81,7 +81,7 @@ def test_a_run_that_is_stopped_again_and_again_has_the_bits_of_one_that_is_not(t
     stops = 0
     while stops < 100:
         try:
-            broken = run(points, tmp_path / "broken", interrupts=Stopping(3))
+            broken = run(points, tmp_path / "broken", interrupts=Stopping(5))
             break
         except Interrupted:
             stops += 1

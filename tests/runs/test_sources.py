@@ -246,3 +246,29 @@ def test_json_has_no_scales(experiment):
 )
 def test_json_that_is_no_experiment(content, message):
     assert message in refused(written("a.json", content))
+
+
+NETS = """
+import equinox as eqx
+
+class Line(eqx.Module):
+    linear: eqx.nn.Linear
+
+    def __init__(self, size: int, *, key):
+        self.linear = eqx.nn.Linear(size, 1, key=key)
+
+    def __call__(self, x):
+        return self.linear(x)
+"""
+
+
+def test_json_of_an_imported_network_loads_only_where_its_module_is_imported():
+    written("line_nets.py", NETS)
+    study = EXPERIMENT.replace("Mlp((4,), Relu())", "Imported('line_nets:Line', size=6)")
+    study = study.replace(" + Pair(1)", "") + "import line_nets\nstudy = Study('mine', [made()])\n"
+    spec = open_source(written("mine.py", study)).study.points[0].spec
+    file = written("point.json", json.dumps(dsl.dump(spec)))
+    assert open_source(file).study.points[0].spec == spec
+    del sys.modules["line_nets"]
+    assert "model.net: the module 'line_nets' is not imported, and a spec imports nothing" in refused(file)
+    assert "line_nets" not in sys.modules

@@ -1,11 +1,18 @@
 """The functions of the studies of transport, on tables made by hand and on what their points say."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
 from dsl import *
-from runs.studies import barycenters, mot_hardness, mot_structure
+from runs.execute import execute
+from runs.options import RunOptions
+from runs.plan import stages
+from runs.store import InMemory
+from runs.studies import barycenter_hardness, barycenters, mot_hardness, mot_structure
 from runs.table import Entry, Rows, Table
+from theory import transport
 
 
 def table(points):
@@ -46,6 +53,46 @@ def test_the_worst_difference_from_brute_force_is_told():
     assert (worst.estimate, worst.n) == (2.0, 2)
 
 
+def test_an_exact_value_is_compared_with_that_of_all_tuples():
+    points = [({"marginals": 4, "solver": s}, {"Objective": v}) for s, v in (("exact", 2.5), ("naive", 2.25))]
+    assert mot_structure.apart(table(points), 4).estimate == 0.25
+
+
+def test_instances_and_decisions_of_barycenters_are_compared_with_what_is_known():
+    decided = {("a", "barycenter"): 3.0, ("a", "brute force"): 3.0, ("b", "barycenter"): 1.0, ("b", "brute force"): 2.0}
+    points = [({"graph": g, "k": 3, "solver": s}, {"Objective": v}) for (g, s), v in decided.items()]
+    found = barycenter_hardness.errors(table(points), "Objective")
+    assert (found.estimate, found.n) == (1.0, 2)
+    sizes = {"a": ([3.0, 5.0, 30.0], 1e-15), "b": ([3.0, 4.0, 36.0], 2e-15)}
+    of_instances = [
+        ({"graph": g, "k": 3}, {"Objective": 0.0, "InstanceSize": size, "CostIdentity": error})
+        for g, (size, error) in sizes.items()
+    ]
+    made = table(of_instances)
+    assert barycenter_hardness.dimension(made, "b", 3).estimate == 36.0
+    assert (barycenter_hardness.identity(made).estimate, barycenter_hardness.identity(made).n) == (2e-15, 2)
+
+
+def test_edges_that_claims_name_are_those_of_the_graphs():
+    for name, edges in barycenter_hardness.EDGES.items():
+        assert (barycenter_hardness.GRAPHS | barycenter_hardness.LARGER)[name].edges == edges
+
+
+def test_stored_measures_are_read_from_their_file(tmp_path):
+    points = np.concatenate([SparseSquare(3, 2).points, np.zeros((2, 1, 2))], axis=1)
+    masses = np.array([[0.5, 0.25, 0.25, 0.0], [0.25, 0.25, 0.5, 0.0]])
+    np.savez(tmp_path / "measures.npz", points=points, masses=masses)
+    data = Stored("measures.npz", hashlib.sha256((tmp_path / "measures.npz").read_bytes()).hexdigest())
+    point = Solving(Barycenter(StoredMeasures(data)), ColumnGeneration(), (Objective(), UpperBound()))
+    store = InMemory()
+    for stage in stages([point]):
+        execute(stage.groups, store, RunOptions(data=tmp_path), lambda event: None)
+    cost = transport.BarycenterCost(list(SparseSquare(3, 2).points))
+    exact = transport.NaiveLp().solve(transport.Problem(cost, [mu[:3] for mu in masses])).value
+    rows = store.records[digest(point)].rows
+    np.testing.assert_allclose(rows.value.astype(float), exact, atol=1e-6)  # read in float32
+
+
 def test_differences_of_two_exact_solvers_are_by_seed():
     made = table(
         [
@@ -57,11 +104,29 @@ def test_differences_of_two_exact_solvers_are_by_seed():
     np.testing.assert_allclose(barycenters.disagreement(made, 3).values, [0.25, 0.25])
 
 
-@pytest.mark.parametrize("module", [barycenters, mot_hardness, mot_structure])
+def test_excesses_are_above_the_published_optimum_and_gains_are_between_solvers():
+    values = {("IBP, eta 100", 10): 0.25, ("IBP, eta 500", 10): 0.24, ("free support", 1): 0.23}
+    made = table(
+        [
+            ({"family": family, "effort": effort, "seed": seed}, {"Objective": value + seed * 2**-8})
+            for (family, effort), value in values.items()
+            for seed in ((0, 1) if family == "free support" else (0,))
+        ]
+    )
+    best = barycenters.PUBLISHED
+    np.testing.assert_allclose(barycenters.excess(made, "free support", 1).values, [0.23 - best, 0.23 + 2**-8 - best])
+    gained = barycenters.gain(made, "free support", 1, than=("IBP, eta 500", 10))
+    np.testing.assert_allclose(gained.values, [0.01, 0.01 - 2**-8])
+    assert barycenters.best_projection(made).estimate == pytest.approx(0.24)
+    assert barycenters.least_excess(made).estimate == pytest.approx(0.23 - best)
+
+
+@pytest.mark.parametrize("module", [barycenter_hardness, barycenters, mot_hardness, mot_structure])
 @pytest.mark.parametrize("scale", ["smoke", "small", "paper"])
 def test_every_claim_is_of_points_that_the_study_has(module, scale):
     made = module.study(scale)
     axes = [point.axes for point in made.points]
     for claim in made.claims:
-        asked = {n: v for n, v in claim.measured.keywords.items() if n in {n for a in axes for n in a} and n != "name"}
+        given = getattr(claim.measured, "keywords", {})
+        asked = {n: v for n, v in given.items() if n in {n for a in axes for n in a} and n != "name"}
         assert any(asked.items() <= a.items() for a in axes), claim.statement

@@ -77,6 +77,7 @@ def test_what_has_no_steps_or_reads_others_is_not_measured():
     assert tune(group, None, 2) is None
 
 
+@pytest.mark.slow
 def test_choices_are_kept_replaced_and_followed(tmp_path):
     assert Choices.read(tmp_path).of(training()) is None
     keep(tmp_path, [here(training(), 2), here(training(width=5), 16)])

@@ -268,6 +268,7 @@ def test_runge_kutta_is_of_order_four_on_a_pytree() -> None:
     assert 3.8 < math.log2(error(8) / error(16)) < 4.2
 
 
+@pytest.mark.slow
 def test_the_flow_converges_at_order_four() -> None:
     law, start = boolean_latents(4), initial_particles(64, 4)
     target = values(STAIRCASE, law.points)
@@ -313,6 +314,7 @@ def test_the_risk_is_the_squared_distance_of_the_fourier_coefficients() -> None:
 # What is learned. The numbers are those of the reference file, by 10^4 Euler steps.
 
 
+@pytest.mark.slow
 def test_a_merged_staircase_is_learned_as_measured() -> None:
     risks, passed = learn(STAIRCASE, until=120.0, legs=8)
     measured = {0: 4, 5: 1.46, 10: 1.18, 20: 0.943, 40: 0.237, 80: 0.013, 120: 0.001}
@@ -322,6 +324,7 @@ def test_a_merged_staircase_is_learned_as_measured() -> None:
     np.testing.assert_allclose(learned[jnp.asarray([0b1, 0b11, 0b111, 0b1111])], 1, atol=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("far", [(0, 1, 2), (0, 1, 2, 3)])
 def test_a_leap_above_one_stays_on_its_plateau_and_moves_as_what_is_found_alone(far: tuple[int, ...]) -> None:
     risks, passed = learn({(0,): 1.0, far: 1.0})  # until 15: round-off leaves the saddle of leap 2 at 50
@@ -339,6 +342,7 @@ def test_a_degenerate_merged_staircase_stays_on_the_saddle_of_its_symmetry() -> 
     np.testing.assert_allclose(passed.particles.u[..., 2], 0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_generic_merged_staircase_on_the_same_terms_is_learned() -> None:
     risks, _ = learn(GENERIC, until=100.0, legs=7)
     assert (np.diff(risks) < 0).all()

@@ -140,6 +140,7 @@ def test_the_operator_norm_is_the_worst_task_and_below_gulp(lam):
     assert worst <= gulp(a, b, lam) + 1e-12
 
 
+@pytest.mark.slow
 def test_distance_matrices_embed_in_a_euclidean_space():
     every = [features(i, d=3 + i % 4) for i in range(8)]
     square = np.asarray(distance_matrix(every, lambda s, t: gulp_between(s, t, LAMS[1:], squared=True)))
@@ -190,7 +191,10 @@ def test_pwcca_weighs_correlations_by_the_units_on_them():
 
 @pytest.mark.parametrize(
     "metric",
-    [lambda s, t: gulp_between(s, t, LAMS), linear_cka_between, procrustes_between],
+    [
+        lambda s, t: gulp_between(s, t, LAMS),
+        *(pytest.param(metric, marks=pytest.mark.slow) for metric in (linear_cka_between, procrustes_between)),
+    ],
     ids=["gulp", "cka", "procrustes"],
 )
 def test_a_distance_matrix_is_its_pairs_whatever_their_widths(metric):

@@ -1,21 +1,29 @@
-"""One small random instance of every cost structure, and the tensor that brute force has."""
+"""One small random instance of every cost structure, the tensor that brute force has, and what solutions must be."""
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
 from theory.transport import (
     BarycenterCost,
     Cost,
     GraphicalCost,
     LowRankPlusSparseCost,
+    NaiveLp,
     Problem,
     Reliability,
+    Solution,
     TensorCost,
     chain_cost,
     complete_graph,
+    dual_value,
 )
 from theory.transport.cost import every_tuple
+from theory.transport.plan import marginal_error
+
+ROUNDING = 1e-12
 
 
 def tensor(rng: np.random.Generator) -> Cost:
@@ -67,8 +75,26 @@ def spatial(rng: np.random.Generator) -> Cost:
     return BarycenterCost([rng.normal(size=(3, 3)) for _ in range(3)])
 
 
+def pixels(rng: np.random.Generator) -> Cost:
+    """Measures on whole numbers of a line, of unequal sizes."""
+    return BarycenterCost([rng.permutation(5)[:n, None].astype(float) for n in (3, 1, 5)], [0.2, 0.2, 0.6])
+
+
+def binary(rng: np.random.Generator) -> Cost:
+    """Points 0 and 1 in six dimensions, searched through their tensor."""
+    cube = np.array(list(itertools.product((0.0, 1.0), repeat=6)))
+    return BarycenterCost([cube[rng.permutation(64)[:n]] for n in (3, 4, 2)])
+
+
+def network(rng: np.random.Generator) -> Cost:
+    """A random connected graph on four vertices, in either case."""
+    path = {(int(rng.integers(v)), v) for v in range(1, 4)}
+    extra = {edge for edge in itertools.combinations(range(4), 2) if rng.random() < 0.5}
+    return Reliability(tuple(sorted(path | extra)), best=bool(rng.random() < 0.5))
+
+
 SOFT = (tensor, chain, cycle, cliques, rank_one, rank_two)
-EVERY = (*SOFT, worst_case, best_case, planar, lattice, spatial)
+EVERY = (*SOFT, worst_case, best_case, network, planar, lattice, spatial, pixels, binary)
 
 Maker = Callable[[np.random.Generator], Cost]
 
@@ -90,3 +116,21 @@ def problem(make: Maker, seed: int, zeros: bool = False) -> Problem:
         marginals[0][0] = 0.0
         marginals[0] /= marginals[0].sum()
     return Problem(cost, marginals)
+
+
+def truth(instance: Problem) -> float:
+    """The least cost, by the linear program over all tuples."""
+    return NaiveLp().solve(instance).value
+
+
+def check(solution: Solution, instance: Problem, exact: float) -> None:
+    """The certificate brackets the truth, and the plan is what it says."""
+    assert solution.lower - ROUNDING <= exact <= solution.upper + ROUNDING
+    assert solution.lower <= solution.upper
+    assert marginal_error(solution.plan.marginals(), instance.marginals) < 1e-12
+    assert solution.support_size == solution.plan.support_size
+    value = np.sum(written_down(instance.cost) * solution.plan.dense())
+    assert abs(value - solution.value) <= solution.upper - solution.value + 1e-11
+    bound = dual_value(instance, solution.potentials)
+    assert bound <= exact + ROUNDING
+    assert bound == pytest.approx(solution.lower, abs=1e-9)

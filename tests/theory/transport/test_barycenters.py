@@ -17,6 +17,7 @@ from theory.transport import (
     on_a_line,
     uniform,
 )
+from theory.transport.ellipses import nested_ellipses
 from theory.transport.plan import marginal_error
 
 
@@ -108,6 +109,40 @@ def test_the_objective_of_a_point() -> None:
     assert objective(cost, [np.array([0.5, 0.5]), np.array([1.0])], point) == pytest.approx(0.25 * 3 + 0.75 * 9)
 
 
+def test_images_of_ellipses_have_an_exact_barycenter() -> None:
+    cost = BarycenterCost(nested_ellipses(3, 7))
+    masses = uniform(cost.shape)
+    measure, solution = free_support(cost, masses)
+    assert solution.value == pytest.approx(NaiveLp().solve(Problem(cost, masses)).value, abs=1e-8)
+    assert solution.gap < 1e-8
+    assert len(measure.masses) <= sum(cost.shape) - 2
+
+
+def test_images_of_ellipses_are_rings_of_the_size_of_the_released_data() -> None:
+    images = nested_ellipses(10, 60)
+    for fewer, pixels in zip(nested_ellipses(3, 60), images, strict=False):
+        np.testing.assert_array_equal(fewer, pixels)
+    for pixels in images:
+        assert 139 <= len(pixels) <= 192
+        lattice = pixels * 60 - 0.5
+        np.testing.assert_allclose(lattice, np.rint(lattice), atol=1e-9)
+        assert len(np.unique(pixels, axis=0)) == len(pixels)
+        assert 0 < pixels.min() < pixels.max() < 1
+        radii = np.linalg.norm(pixels - pixels.mean(axis=0), axis=1)
+        assert radii.min() > 0.02
+        assert 1.2 < np.median(radii[radii > 0.18]) / np.median(radii[radii < 0.18])
+
+
+@pytest.mark.slow
+def test_in_many_dimensions_the_interval_says_how_far_the_value_may_be() -> None:
+    cost, masses = measures(0, (6,) * 9, 4)
+    _, solution = free_support(cost, masses)
+    assert 0 < solution.lower < solution.value
+    assert solution.gap > 0.01 * solution.value
+    assert solution.support_size <= 9 * 6 - 9 + 1
+    assert marginal_error(solution.plan.marginals(), masses) < 1e-12
+
+
 @pytest.mark.slow
 def test_the_published_planar_instance() -> None:
     """n = 10, k = 10: the optimum that the published data have."""
@@ -123,10 +158,6 @@ def test_the_published_planar_instance() -> None:
     [
         (lambda: on_a_line(*measures(0, (2, 2), 2)), "the points have dimension 2, expected 1; free_support fits"),
         (lambda: fixed_support(*measures(0, (40, 40), 2), np.zeros((30000, 2))), "variables, more than .* 80 rows"),
-        (
-            lambda: free_support(*measures(0, (10,) * 7, 4)),
-            r"dimension 4 .* 1e\+07 .* fixed_support fits: .* 70 m",
-        ),
         (lambda: free_support(measures(0, (2, 2), 2)[0], uniform((2, 3))), r"marginals\[1\]: got 3 masses"),
     ],
 )

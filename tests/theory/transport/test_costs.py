@@ -94,7 +94,7 @@ def test_bounds_hold_every_entry(make: Maker) -> None:
 
 
 @pytest.mark.parametrize("make", SOFT)
-@pytest.mark.parametrize("eta", [0.5, 40.0])
+@pytest.mark.parametrize("eta", [pytest.param(0.5, marks=pytest.mark.slow), 40.0])
 def test_soft_minima_and_marginals_are_sums_of_exponentials(make: Maker, eta: float) -> None:
     rng = np.random.default_rng(5)
     cost = soft(make(rng))

@@ -1,0 +1,241 @@
+"""The user's files in the data directory: what is read, what is refused, and what experiments make of them."""
+
+import hashlib
+import io
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+
+from dsl import *
+from runs import inputs, parquet
+from runs.adding import add, task_of, told
+from runs.arrays import read_arrays
+from runs.here import run
+from runs.options import RunError
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(20, 4)).astype(np.float32), np.arange(20) % 3
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STEPWELL_DATA", raising=False)
+
+
+def npz(path="a.npz", **arrays):
+    np.savez(path, **(arrays or {"x": X, "y": Y}))
+    return Path(path)
+
+
+def images(folder="im", classes=("cat", "dog"), size=(3, 5)):
+    """Two random images of each class, and what they hold."""
+    found = RNG.integers(0, 256, (2 * len(classes), *size), dtype=np.uint8)
+    for i, pixels in enumerate(found):
+        Path(folder, classes[i // 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(Path(folder, classes[i // 2], f"{i}.png"))
+    return Path(folder), found
+
+
+def test_a_file_is_copied_whole_and_named_by_its_content():
+    source = npz()
+    added = add(source)
+    assert added.path == Path("data/a.npz")
+    assert added.path.read_bytes() == source.read_bytes()
+    assert added.noun == Stored("a.npz", hashlib.sha256(source.read_bytes()).hexdigest())
+    assert add(source).noun == added.noun
+    assert [path.name for path in Path("data").iterdir()] == ["a.npz"]
+    np.testing.assert_array_equal(inputs.stored(Analysis(of=added.noun, measure=()), None)["of"]["x"], X)
+
+
+def test_the_data_directory_is_an_option_or_a_variable(monkeypatch):
+    assert add(npz(), data=Path("one")).path == Path("one/a.npz")
+    monkeypatch.setenv("STEPWELL_DATA", "two")
+    assert add(npz()).path == Path("two/a.npz")
+    assert add(npz(), "b.npz", Path("three")).path == Path("three/b.npz")
+
+
+def test_every_format_is_read():
+    rows = ", ".join(f"({list(map(float, x))}::float[], {y})" for x, y in zip(X, Y, strict=True))
+    parquet.database().execute(f"copy (select * from (values {rows}) t(x, y)) to 'a.parquet' (format parquet)")
+    save_file({"x": X, "y": Y}, "a.safetensors")
+    np.save("a.npy", X)
+    for name in ("a.parquet", "a.safetensors"):
+        found = add(Path(name)).arrays
+        np.testing.assert_array_equal(found["x"], X)
+        np.testing.assert_array_equal(found["y"], Y)
+    np.testing.assert_array_equal(add(Path("a.npy")).arrays["value"], X)
+
+
+def test_a_folder_of_images_is_one_file_of_pixels_and_classes():
+    folder, pixels = images()
+    (folder / ".hidden").write_text("not an image")
+    added = add(folder)
+    assert (added.noun.name, added.classes) == ("im.safetensors", ("cat", "dog"))
+    found = read_arrays(added.path, added.path.read_bytes())
+    np.testing.assert_array_equal(found["x"], pixels)
+    np.testing.assert_array_equal(found["y"], [0, 0, 1, 1])
+    assert add(folder).noun == added.noun
+    assert list(add(folder / "cat").arrays) == ["x"]
+
+
+def test_the_noun_is_printed_with_the_task_that_its_arrays_make():
+    lines = list(told(add(npz())))
+    noun = eval(lines[0])
+    assert noun == add(npz()).noun
+    assert eval(lines[-1].removeprefix("as a task: ")) == StoredExamples(noun, 20, (4,), 3)
+    assert task_of(add(images()[0])) == StoredExamples(add(Path("im")).noun, 4, (3, 5), 2, scale=1 / 255)
+    assert task_of(add(npz("b.npz", x=X, y=X[:, 0]))).y_length is None
+    assert task_of(add(npz("c.npz", x=X, y=X[:, :2]))).y_length == 2
+    for i, arrays in enumerate(({"x": X}, {"x": X, "y": Y[:3]}, {"x": X * np.nan, "y": Y})):
+        assert list(told(add(npz(f"{i}.npz", **arrays))))[-1].endswith("makes a task of two arrays")
+
+
+def test_what_is_not_finite_is_told():
+    (line,) = [line for line in told(add(npz(x=np.array([1.0, np.nan, np.inf])))) if "  x" in line]
+    assert line == "  x: float64, shape (3,); 2 are NaN or infinite"
+
+
+class Code:
+    """A pickle that would leave a file behind."""
+
+    def __reduce__(self):
+        return open, ("ran", "w")
+
+
+def broken(path):
+    folder, _ = images()
+    Path("im/dog/2.png").write_bytes(path.read_bytes()[:30])
+    return folder
+
+
+FILES = {
+    "pickle": (lambda: npz(x=np.array([Code()], object)), "the array 'x' holds Python objects (a pickle)"),
+    "pickled npy": (lambda: np.save("a.npy", np.array([Code()], object)) or Path("a.npy"), "holds Python objects"),
+    "no numpy": (lambda: _written("a.npz", pickle.dumps(Code())), "cannot be read as a .npz file"),
+    "text": (lambda: npz(x=np.array(["a"])), "the array 'x' has the type <U1; expected real numbers"),
+    "cut npz": (lambda: _written("a.npz", npz().read_bytes()[:-50]), "it is damaged or cut short"),
+    "cut array": (lambda: _written("a.npy", _npy(X)[:-9]), "it is damaged or cut short"),
+    "cut tensors": (lambda: _written("a.safetensors", b"\x08"), "cannot be read as a .safetensors file"),
+    "cut parquet": (lambda: _written("a.parquet", b"PAR1" + bytes(9)), "cannot be read as a .parquet file"),
+    "empty": (lambda: npz(**{"x": X}) and _written("a.npz", _empty()), "holds no arrays"),
+    "suffix": (lambda: _written("a.npzz", b""), "got .npzz (did you mean '.npz'?)"),
+    "no suffix": (lambda: _written("a", b""), "got no suffix (known: .npy, .npz, .parquet, .safetensors)"),
+    "nothing": (lambda: Path("nothing.npz"), "nothing.npz: there is no such file or folder"),
+    "name": (lambda: npz("my file.npz"), "choose one: --name my-file.npz"),
+    "broken image": (lambda: broken(images()[0] / "cat" / "0.png"), "im/dog/2.png cannot be read as an image"),
+    "nested": (lambda: (images(), images("im/more", ("a",)), Path("im"))[-1], "im/more/a cannot be read as an image"),
+    "sizes": (lambda: (images(), images("im", ("fox",), (2, 2)), Path("im"))[-1], "expected equal ones"),
+    "loose": (lambda: (images(), _written("im/a.txt", b""), Path("im"))[-1], "im/a.txt lies beside folders of images"),
+    "no images": (lambda: (Path("im").mkdir(), Path("im"))[-1], "im holds no images"),
+    "mode": (lambda: (_rgba("im/a.png"), Path("im"))[-1], "im/a.png has the mode RGBA; expected L (grey) or RGB"),
+}
+
+
+def _written(path, content):
+    Path(path).write_bytes(content)
+    return Path(path)
+
+
+def _npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def _empty():
+    file = io.BytesIO()
+    np.savez(file)
+    return file.getvalue()
+
+
+def _rgba(path):
+    Path(path).parent.mkdir()
+    Image.new("RGBA", (2, 2)).save(path)
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_bad_files_are_refused_by_name_and_never_run(case, tmp_path):
+    make, message = FILES[case]
+    with pytest.raises(RunError) as error:
+        add(make())
+    assert message in str(error.value)
+    assert not Path("data").exists()
+    assert not Path("ran").exists()
+
+
+def test_columns_that_are_no_numbers_are_refused_by_name():
+    def written(sql):
+        parquet.database().execute(f"copy (select {sql} from range(3) t(i)) to 'a.parquet' (format parquet)")
+        return Path("a.parquet")
+
+    with pytest.raises(RunError, match="the array 't' has the type"):
+        add(written("i as x, 'a' as t"))
+    with pytest.raises(RunError, match="1 of 3 numbers of 'x' are missing"):
+        add(written("nullif(i, 1) as x"))
+    with pytest.raises(RunError, match="the lists of 'x' have different lengths"):
+        add(written("range(i) as x"))
+
+
+def test_a_name_is_taken_by_one_content_and_keeps_its_format():
+    add(npz())
+    with pytest.raises(RunError, match=r"data/a.npz is another file, .* --name"):
+        add(npz(x=X))
+    with pytest.raises(RunError, match=r"expected one that ends in .npz"):
+        add(npz(), "a.npy")
+    with pytest.raises(RunError, match=r"expected letters, digits"):
+        add(npz(), "../a.npz")
+
+
+def test_a_file_that_was_changed_or_removed_is_told():
+    of = Analysis(of=add(npz()).noun, measure=())
+    Path("data/a.npz").write_bytes(npz(x=X).read_bytes())
+    with pytest.raises(RunError, match="is not the file that the spec names"):
+        inputs.stored(of, None)
+    Path("data/a.npz").unlink()
+    with pytest.raises(RunError, match=r"No such file .* `stepwell add` .* say which with --data DIR"):
+        inputs.stored(of, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n": 19}, r"task.n: expected 19 examples in 'x', got shape \(20, 4\)"),
+        ({"x_shape": (5,)}, "task.x_shape: expected 5 numbers for each example, got 4"),
+        ({"y_length": 2}, "task.y_length: expected labels 0 to 1, got 0 to 2"),
+        ({"y": "z"}, r"task.y_length: expected y of shape \(20, 3\), got \(20,\) of float32"),
+        ({"y": "yy"}, r"task.y: the file has no array 'yy' \(did you mean 'y'\?\)"),
+        ({"x": "bad"}, "task.x: 1 of the 80 numbers of 'bad' are NaN or infinite"),
+    ],
+)
+def test_a_task_that_its_file_does_not_bear_out_is_refused(changes, message):
+    bad = np.where(np.arange(80).reshape(20, 4) == 5, np.nan, X)
+    noun = add(npz(x=X, y=Y, z=X[:, 0], bad=bad)).noun
+    task = StoredExamples(**({"data": noun, "n": 20, "x_shape": (4,), "y_length": 3} | changes))
+    with pytest.raises(RunError, match=message):
+        inputs.stored(trained(task), None)
+
+
+def trained(task, draw=None, on=None):
+    return Training(
+        task=task, model=Mlp((8,), Tanh()), loss=CrossEntropy(),
+        protocol=Descent(60, draw or Exact(), by=Adam(0.1)),
+        measure=(TrainLoss() @ at(0, 60), TestError(Exact(), on=on) @ at_end()), seed=0)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_networks_train_on_stored_examples():
+    centres = RNG.normal(size=(3, 4)) * 4
+    task = task_of(add(npz(x=X + centres[Y], y=Y)))
+    for of in (
+        trained(task),
+        trained(Split(task, "train"), Shuffled(8), Split(task, "test")),
+        trained(Sample(task, n=12, replace=False), Cyclic(4), Rest()),
+    ):
+        found = run(of)
+        assert found["TrainLoss"][1] < 0.2 * found["TrainLoss"][0]
+        assert found["TestError"][1] <= 0.5
