@@ -11,15 +11,29 @@ from dsl.activations import Tanh as Tanh
 from dsl.alignment import Alignment as Alignment
 from dsl.alignment import LevelWeights as LevelWeights
 from dsl.analysis import Analysis as Analysis
+from dsl.barycenter_solvers import (
+    BarycenterSolver,
+    Bregman,
+    EntropicFreeSupport,
+    FixedGrid,
+    FreeSupport,
+    LowRankFreeSupport,
+)
 from dsl.barycenters import Barycenter as Barycenter
+from dsl.barycenters import Ellipses as Ellipses
 from dsl.barycenters import MeasureFamily as MeasureFamily
 from dsl.barycenters import RandomMeasures as RandomMeasures
 from dsl.barycenters import SparseSquare as SparseSquare
+from dsl.barycenters import StoredMeasures as StoredMeasures
+from dsl.boosting import BoostedTrees as BoostedTrees
+from dsl.boosting import Learn as Learn
+from dsl.boosting import PredictionError as PredictionError
 from dsl.convergence import FactAlignment as FactAlignment
 from dsl.convergence import NfaAlignment as NfaAlignment
 from dsl.coordinate_descent import CoordinateDescent as CoordinateDescent
 from dsl.dags import QuadraticDag as QuadraticDag
 from dsl.datasets import Digits as Digits
+from dsl.datasets import MnistSubset as MnistSubset
 from dsl.datasets import Split as Split
 from dsl.distances import Cca as Cca
 from dsl.distances import Cka as Cka
@@ -29,7 +43,9 @@ from dsl.distances import Gulp as Gulp
 from dsl.distances import Labels as Labels
 from dsl.distances import PredictionGap as PredictionGap
 from dsl.distances import Procrustes as Procrustes
+from dsl.distances import Pwcca as Pwcca
 from dsl.distances import RandomLabels as RandomLabels
+from dsl.distances import Svcca as Svcca
 from dsl.domains import Bits as Bits
 from dsl.domains import Classes as Classes
 from dsl.domains import Graphs as Graphs
@@ -50,12 +66,14 @@ from dsl.faults import Fault as Fault
 from dsl.faults import SpecError as SpecError
 from dsl.feature_machines import FeatureMachine as FeatureMachine
 from dsl.features import BlockCirculance as BlockCirculance
+from dsl.features import FeatureMatrix as FeatureMatrix
 from dsl.features import SupportMass as SupportMass
 from dsl.fields import Count as Count
 from dsl.fields import Knob as Knob
 from dsl.fields import Seed as Seed
 from dsl.fields import Static as Static
 from dsl.flows import Flow as Flow
+from dsl.gaussians import BuresFixedPoint, GaussianBarycenter, Moments
 from dsl.graphs import Complete as Complete
 from dsl.graphs import Cycle as Cycle
 from dsl.graphs import Graph as Graph
@@ -74,6 +92,9 @@ from dsl.identity import digest as digest
 from dsl.identity import dump as dump
 from dsl.identity import load as load
 from dsl.identity import loads as loads
+from dsl.imported import Imported as Imported
+from dsl.instances import CostIdentity as CostIdentity
+from dsl.instances import InstanceSize as InstanceSize
 from dsl.kernels import Kernel as Kernel
 from dsl.kernels import KernelMachine as KernelMachine
 from dsl.kernels import Laplace as Laplace
@@ -118,6 +139,7 @@ from dsl.optimizers import NoisyGd as NoisyGd
 from dsl.optimizers import Optimizer as Optimizer
 from dsl.optimizers import Sgd as Sgd
 from dsl.optimizers import SphericalSgd as SphericalSgd
+from dsl.pairs import Assignment, Coupling, LowRankSinkhorn, PairSolver, Quantiles, Sinkhorn, Wasserstein
 from dsl.polynomials import Character as Character
 from dsl.polynomials import FourierPolynomial as FourierPolynomial
 from dsl.polynomials import Monomial as Monomial
@@ -174,6 +196,7 @@ from dsl.solving import Solver as Solver
 from dsl.solving import Solving as Solving
 from dsl.spec import Spec as Spec
 from dsl.stop import Stop as Stop
+from dsl.stored_examples import StoredExamples as StoredExamples
 from dsl.study import Claim as Claim
 from dsl.study import Point as Point
 from dsl.study import Study as Study
@@ -186,6 +209,10 @@ from dsl.symmetric import Majority as Majority
 from dsl.symmetric import SumMod as SumMod
 from dsl.symmetric import Zonal as Zonal
 from dsl.symmetric import centred as centred
+from dsl.tabular import BreastCancer as BreastCancer
+from dsl.tabular import Diabetes as Diabetes
+from dsl.tabular import Iris as Iris
+from dsl.tabular import Wine as Wine
 from dsl.tangents import TangentNorm as TangentNorm
 from dsl.targets import Product as Product
 from dsl.targets import Scaled as Scaled
@@ -202,6 +229,7 @@ from dsl.transport import Cost as Cost
 from dsl.transport import EulerFlow as EulerFlow
 from dsl.transport import LowRankPlusSparse as LowRankPlusSparse
 from dsl.transport import Marginals as Marginals
+from dsl.transport import Masses as Masses
 from dsl.transport import Transport as Transport
 from dsl.transport import TransportProblem as TransportProblem
 from dsl.transport import Uniform as Uniform
@@ -224,15 +252,21 @@ __all__ = [
     "AdamW",
     "Alignment",
     "Analysis",
+    "Assignment",
     "At",
     "AtEnd",
     "Atoms",
     "Barycenter",
+    "BarycenterSolver",
     "Bernoulli",
     "Biased",
     "Bits",
     "BlockCirculance",
+    "BoostedTrees",
+    "BreastCancer",
+    "Bregman",
     "BruteForce",
+    "BuresFixedPoint",
     "ByReduction",
     "Cca",
     "Character",
@@ -250,19 +284,24 @@ __all__ = [
     "CorrelationLoss",
     "Cosine",
     "Cost",
+    "CostIdentity",
     "Count",
+    "Coupling",
     "CrossEntropy",
     "CutToTransport",
     "Cycle",
     "Cyclic",
     "Decided",
     "Descent",
+    "Diabetes",
     "Digits",
     "Distance",
     "DistanceMatrix",
     "Distribution",
     "Draw",
     "DualBound",
+    "Ellipses",
+    "EntropicFreeSupport",
     "EulerFlow",
     "Every",
     "Exact",
@@ -272,10 +311,14 @@ __all__ = [
     "FactUpdate",
     "Fault",
     "FeatureMachine",
+    "FeatureMatrix",
+    "FixedGrid",
     "Flow",
     "FourierPolynomial",
+    "FreeSupport",
     "Fresh",
     "Gaussian",
+    "GaussianBarycenter",
     "GradientNorm",
     "Graph",
     "Graphs",
@@ -284,6 +327,9 @@ __all__ = [
     "Gulp",
     "HermiteSeries",
     "Hypercube",
+    "Imported",
+    "InstanceSize",
+    "Iris",
     "Isotropic",
     "KelleyCuts",
     "Kernel",
@@ -292,14 +338,18 @@ __all__ = [
     "Labelled",
     "Labels",
     "Laplace",
+    "Learn",
     "LevelWeights",
     "LogSpaced",
     "LogisticLoss",
     "Loss",
+    "LowRankFreeSupport",
     "LowRankPlusSparse",
+    "LowRankSinkhorn",
     "Majority",
     "MarginalError",
     "Marginals",
+    "Masses",
     "MaxCut",
     "MeanField",
     "MeanFieldLimit",
@@ -307,8 +357,10 @@ __all__ = [
     "Measurement",
     "Measures",
     "Mlp",
+    "MnistSubset",
     "Model",
     "ModularAddition",
+    "Moments",
     "Monomial",
     "Moved",
     "MultimarginalSinkhorn",
@@ -323,6 +375,7 @@ __all__ = [
     "Observed",
     "Optimizer",
     "OracleCalls",
+    "PairSolver",
     "Penalty",
     "Permutation",
     "Permutations",
@@ -331,13 +384,16 @@ __all__ = [
     "Point",
     "Polynomial",
     "Prediction",
+    "PredictionError",
     "PredictionGap",
     "Problem",
     "Procrustes",
     "Product",
     "Program",
     "Protocol",
+    "Pwcca",
     "QuadraticDag",
+    "Quantiles",
     "Radial",
     "RandomGraph",
     "RandomLabels",
@@ -367,6 +423,7 @@ __all__ = [
     "SignFlips",
     "SignedPermutation",
     "SignedPermutations",
+    "Sinkhorn",
     "Solver",
     "Solving",
     "SparseSquare",
@@ -382,11 +439,14 @@ __all__ = [
     "StepsMade",
     "Stop",
     "Stored",
+    "StoredExamples",
+    "StoredMeasures",
     "Study",
     "Sum",
     "SumMod",
     "SupportMass",
     "SupportSize",
+    "Svcca",
     "TangentNorm",
     "Tanh",
     "Target",
@@ -404,8 +464,10 @@ __all__ = [
     "Uniform",
     "Update",
     "UpperBound",
+    "Wasserstein",
     "Weights",
     "When",
+    "Wine",
     "Zonal",
     "above",
     "at",

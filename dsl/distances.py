@@ -1,6 +1,7 @@
 """Distances between representations, and the measurements of an `Analysis` that compare all pairs of them."""
 
 import abc
+import warnings
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
@@ -11,6 +12,7 @@ from pydantic import Field
 
 from dsl.domains import inner
 from dsl.faults import Fault
+from dsl.fields import Static
 from dsl.measurements import Measurement
 from dsl.representations import Representation
 from dsl.spec import Spec
@@ -31,6 +33,10 @@ class Distance(Spec, abstract=True):
     def unfit(self, precision: str) -> Iterable[Fault]:
         """Why it cannot be computed in a precision."""
         return ()
+
+    def doubt(self, inputs: int, units: int) -> str | None:
+        """Why it says little of representations of this size; None by default."""
+        return None
 
 
 class Gulp(Distance):
@@ -55,6 +61,15 @@ class Gulp(Distance):
             if precision == "float32" and lam < SMALLEST_SINGLE:
                 problem = f"{lam!r} needs an Analysis with precision='float64'; float32 resolves {SMALLEST_SINGLE} on"
                 yield Fault(("lams", i), problem)
+
+    def doubt(self, inputs: int, units: int) -> str | None:
+        """No more inputs than units at a ridge of 0, where the rank decides."""
+        if 0.0 not in self.lams or inputs > units:
+            return None
+        rank = f"{inputs} inputs of {units} units have rank {inputs - 1} at most"
+        return (
+            f"Gulp at lam = 0: {rank}, and every representation of full rank looks alike: use a ridge, or more inputs"
+        )
 
 
 class Cca(Distance):
@@ -81,6 +96,30 @@ class Procrustes(Distance):
         return representation.procrustes_between(a, b)
 
 
+class Svcca(Distance):
+    """1 - mean(rho) over the canonical correlations of the principal components that hold a share of the variance.
+
+    From memory, unverified (1706.05806).
+    """
+
+    keep: Static[Annotated[float, Field(gt=0, le=1)]] = 0.99
+
+    def __call__(self, a: Spectrum, b: Spectrum) -> Float[Array, ""]:
+        """In [0, 1]; 0 for representations that are linear functions of each other and keep the same components."""
+        return representation.svcca_between(a, b, self.keep)
+
+
+class Pwcca(Distance):
+    """1 - sum_i w_i rho_i, with w_i the share of the units on the i-th canonical variate; the mean of both directions.
+
+    From memory, unverified (1806.05759), where the weights are of one of the two: a distance that is not symmetric.
+    """
+
+    def __call__(self, a: Spectrum, b: Spectrum) -> Float[Array, ""]:
+        """In [0, 1]; 0 for representations that are linear functions of each other."""
+        return (representation.pwcca_between(a, b) + representation.pwcca_between(b, a)) / 2
+
+
 class DistanceMatrix(Measurement):
     """The distances between all pairs of the representations of an analysis, from one decomposition for each.
 
@@ -96,8 +135,12 @@ class DistanceMatrix(Measurement):
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
         """Nouns that are no representations of the same inputs, and a precision that is too low."""
-        yield from _unfit(experiment)
+        misfits = list(_unfit(experiment))
+        yield from misfits
         yield from (fault.under("distance") for fault in self.distance.unfit(experiment.precision))
+        sizes = () if misfits else {inner(noun).outline() for noun in experiment.of}
+        for doubt in sorted({text for text in (self.distance.doubt(*size) for size in sizes) if text}):
+            warnings.warn(doubt, stacklevel=2)
 
 
 class Labels(Spec, abstract=True):

@@ -38,6 +38,21 @@ class SupportMass(Measurement):
                 yield Fault(("coordinates", i), problem)
 
 
+class FeatureMatrix(Measurement):
+    """The metric M of a kernel machine, which stands for W^T W of a first layer; shape (d, d)."""
+
+    reads: ClassVar[tuple[str, ...]] = ("task", "model")
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float[Array, "d d"]:
+        """M, at the scale of the protocol."""
+        return state.model.metric
+
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """A model without a metric."""
+        if (problem := without_metric(experiment.model)) is not None:
+            yield Fault((), problem)
+
+
 class BlockCirculance(Measurement):
     """How circulant the off-diagonal block of a kernel machine's metric is, for pairs of one-hot inputs.
 

@@ -20,6 +20,11 @@ Nodes = tuple[Any, Float[Array, "q"]]
 """Points (a pytree with a leading axis) and their weights, which sum to 1."""
 
 
+def support(law: Any) -> int:
+    """The number of nodes of a law or task that has exact ones; a sample is not read for it."""
+    return jax.eval_shape(law.nodes)[1].shape[0] if law.size is None else law.size
+
+
 class Distribution(Spec, Generic[X_co], abstract=True):
     """A law of x."""
 

@@ -25,10 +25,12 @@ class Measurement(Spec, abstract=True):
     """What to observe; `measurement @ when` says at which steps.
 
     `stores_arrays` is True where the value is a dict of arrays, which go to the point's array file, not to the table.
-    `reads` names the fields that an experiment must have for this to be measured of it.
+    `reads` names the fields that an experiment must have for this to be measured of it. `traced` is False where it is
+    computed on the host: an analysis with such a measurement is a host computation.
     """
 
     stores_arrays: ClassVar[bool] = False
+    traced: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ()
 
     def constants(self, experiment: Any, key: Key[Array, ""]) -> Any:
@@ -93,7 +95,8 @@ def examples(draw: Draw, experiment: Any, on: Any, key: Key[Array, ""]) -> Batch
     return draw.batch(law_of(experiment.task if on is None else on), key)
 
 
-def _unfit_test_set(draw: Draw, experiment: Any, on: Any) -> Iterable[Fault]:
+def unfit_test_set(draw: Draw, experiment: Any, on: Any) -> Iterable[Fault]:
+    """Why a draw gives no test set of `on`, or of the law behind the experiment's task."""
     if isinstance(draw, (Cyclic, Shuffled)):
         return [Fault(("draw",), f"a test set is drawn by Fresh(n) or Exact(), got {draw!r}")]
     if isinstance(on, Rest):
@@ -125,7 +128,7 @@ class TestLoss(Measurement):
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
         """A draw that gives no test set of this law."""
-        return _unfit_test_set(self.draw, experiment, self.on)
+        return unfit_test_set(self.draw, experiment, self.on)
 
 
 class TestError(Measurement):
@@ -143,14 +146,14 @@ class TestError(Measurement):
     def __call__(self, experiment: Any, state: Any, constants: Batch, key: Key[Array, ""]) -> Float[Array, ""]:
         """The weighted share of wrong signs, or of wrong largest coordinates; an output of 0 is wrong."""
         x, y = constants.points
-        return constants.mean(_wrong(state.model(x), y).astype(float))
+        return constants.mean(wrong(state.model(x), y).astype(float))
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
         """A draw that gives no test set of this law."""
-        return _unfit_test_set(self.draw, experiment, self.on)
+        return unfit_test_set(self.draw, experiment, self.on)
 
 
-def _wrong(out: Any, y: Any) -> Bool[Array, "n"]:
+def wrong(out: Any, y: Any) -> Bool[Array, "n"]:
     """Labels are numbers by their sign, classes, or vectors by their largest coordinate, as one-hot vectors are."""
     if out.ndim == 1:
         return jnp.sign(out) != jnp.sign(y)
@@ -220,7 +223,7 @@ class Coefficients(Measurement):
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
         """A draw that gives no test set, and targets that cannot read the inputs."""
-        yield from _unfit_test_set(self.draw, experiment, None)
+        yield from unfit_test_set(self.draw, experiment, None)
         law: Any = getattr(_law_before_drawing(experiment.task), "x", None)
         if law is None:  # a task that draws x and y together
             return

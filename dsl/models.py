@@ -170,6 +170,13 @@ def _network(
     return Network(hidden, readout, activation, scalar=task.outputs is None, **options)
 
 
+def _unfit_vectors(task: Any) -> Iterable[Fault]:
+    """Inputs that are no vectors, such as images."""
+    if len(task.shape) != 1:
+        flat = f"({math.prod(task.shape)},)"
+        yield Fault((), f"reads vectors, and an x of the task has shape {task.shape}; expected {flat}")
+
+
 class TwoLayer(Model[Reals, Real]):
     """sum_j a_j act(<w_j, x> + b_j) with the factors of its scaling, and no bias at the output."""
 
@@ -181,6 +188,10 @@ class TwoLayer(Model[Reals, Real]):
     def init(self, key: Key[Array, ""], task: Any) -> eqx.Module:
         """One hidden layer and a readout without bias."""
         return _network((self.width,), self.activation, self.scaling, key, task, bias=self.bias, readout_bias=False)
+
+    def unfit(self, task: Any) -> Iterable[Fault]:
+        """Inputs that are no vectors."""
+        return _unfit_vectors(task)
 
     @property
     def time_scale(self) -> float:
@@ -198,6 +209,10 @@ class Mlp(Model[Reals, Y]):
     def init(self, key: Key[Array, ""], task: Any) -> eqx.Module:
         """A hidden layer for each width, and a readout."""
         return _network(self.widths, self.activation, Standard(), key, task, bias=self.bias)
+
+    def unfit(self, task: Any) -> Iterable[Fault]:
+        """Inputs that are no vectors."""
+        return _unfit_vectors(task)
 
 
 class ResNet(Model[Reals, Y]):
@@ -217,6 +232,10 @@ class ResNet(Model[Reals, Y]):
     def init(self, key: Key[Array, ""], task: Any) -> eqx.Module:
         """`depth` hidden layers with skips from the second on, and a readout."""
         return _network((self.width,) * self.depth, self.activation, self.scaling, key, task, residual=True)
+
+    def unfit(self, task: Any) -> Iterable[Fault]:
+        """Inputs that are no vectors."""
+        return _unfit_vectors(task)
 
     @property
     def time_scale(self) -> float:

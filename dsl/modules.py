@@ -42,6 +42,11 @@ class Network(eqx.Module):
         return self.outputs(x)[-1]
 
     @property
+    def names(self) -> list[str]:
+        """The names of the hidden layers and the readout."""
+        return [*(f"hidden[{i}]" for i in range(len(self.hidden))), "readout"]
+
+    @property
     def layers(self) -> tuple[Linear, ...]:
         """The hidden layers and the readout."""
         return (*self.hidden, self.readout)

@@ -1,11 +1,12 @@
 """Hard problems on graphs, and how whoever solves transport solves them (2012.05398, 2101.01100)."""
 
 import abc
+import itertools
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import Array, Int, Key
 from pydantic import Field
 
 from dsl.faults import Fault
@@ -16,7 +17,7 @@ from dsl.transport import Posed
 from dsl.transport_solvers import TransportSolver
 from theory import transport
 from theory.transport.brute_force import max_cut, most_pairs
-from theory.transport.cost import Potentials
+from theory.transport.cost import Potentials, Tuples
 
 
 class Verdict(NamedTuple):
@@ -39,6 +40,10 @@ class GraphProblem(Problem, abstract=True):
     def searched(self) -> int:
         """The maximum, by going through every answer."""
 
+    @abc.abstractmethod
+    def counted(self, answers: Tuples) -> Int[np.ndarray, "m"]:
+        """The value of each of some answers, one a row."""
+
 
 class Clique(GraphProblem):
     """The most pairs of adjacent vertices in a k-tuple of vertices: k (k - 1) / 2 exactly if there is a k-clique."""
@@ -50,6 +55,12 @@ class Clique(GraphProblem):
         """The maximum over all multisets of k vertices."""
         return most_pairs(np.asarray(self.graph.adjacency), self.k)
 
+    def counted(self, answers: Tuples) -> Int[np.ndarray, "m"]:
+        """The pairs of adjacent vertices in k-tuples."""
+        adjacency = np.asarray(self.graph.adjacency)
+        pairs = itertools.combinations(range(self.k), 2)
+        return np.sum([adjacency[answers[:, a], answers[:, b]] for a, b in pairs], axis=0)
+
 
 class MaxCut(GraphProblem):
     """The most edges between two parts of the vertices."""
@@ -59,6 +70,11 @@ class MaxCut(GraphProblem):
     def searched(self) -> int:
         """The maximum over all parts."""
         return max_cut(np.asarray(self.graph.adjacency))
+
+    def counted(self, answers: Tuples) -> Int[np.ndarray, "m"]:
+        """The edges whose ends are on different sides, 0 and 1 for each vertex."""
+        tails, heads = np.nonzero(np.triu(np.asarray(self.graph.adjacency)))
+        return np.sum(answers[:, tails] != answers[:, heads], axis=1)
 
 
 class BruteForce(Solver):
@@ -112,6 +128,10 @@ class Reduction(Spec, abstract=True):
         """The maximum is minus this times the least value."""
         return 1.0
 
+    def answers(self, problem: Any, tuples: Tuples) -> Tuples:
+        """The answers to the problem that tuples of the cost stand for; by default they are the tuples."""
+        return tuples
+
 
 class CliqueToTransport(Reduction):
     """C_j = -(adjacent pairs of j): k marginals, each with all vertices (2012.05398)."""
@@ -139,6 +159,10 @@ class CliqueToBarycenter(Reduction):
     def factor(self, problem: Any) -> float:
         """k^2 / 2."""
         return problem.k**2 / 2
+
+    def answers(self, problem: Any, tuples: Tuples) -> Tuples:
+        """Their vertices: those without edges have no points."""
+        return np.flatnonzero(np.asarray(problem.graph.adjacency).sum(axis=1))[tuples]
 
 
 class CutToTransport(Reduction):

@@ -1,7 +1,7 @@
 """`Rest`: what a sample without replacement left of its law."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -10,9 +10,10 @@ from jaxtyping import Array, Float, Key
 
 from dsl.domains import inner
 from dsl.faults import Fault
-from dsl.laws import Nodes
+from dsl.laws import Nodes, support
 from dsl.tasks import Task
 
+HALVES = {"all": slice(None), "validation": slice(0, None, 2), "test": slice(1, None, 2)}
 ALONE = "Rest() is what another task left: it is the `on` of a measurement, not a task to train on"
 
 
@@ -41,8 +42,11 @@ class Left(eqx.Module):
 class Rest(Task[Any, Any]):
     """The examples of the law that the experiment's task, a `Sample(..., replace=False)`, did not draw.
 
-    A test set: the `on` of `TestLoss` and `TestError`.
+    A test set: the `on` of `TestLoss` and `TestError`. `part` takes half of it: "validation" the first, third, ...
+    example in the order of the law, by which something is chosen, and "test" the others, on which it is judged.
     """
+
+    part: Literal["all", "validation", "test"] = "all"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -57,15 +61,15 @@ class Rest(Task[Any, Any]):
         """The nodes of the law that a drawn sample left, with their weights in the law."""
         points, weights = task.law.nodes()
         taken = jnp.zeros(len(weights), bool).at[task.chosen].set(True)
-        left = jnp.flatnonzero(~taken, size=len(weights) - task.size)
+        left = jnp.flatnonzero(~taken, size=len(weights) - task.size)[HALVES[self.part]]
         return Left(jax.tree.map(lambda leaf: leaf[left], points), weights[left] / jnp.sum(weights[left]))
 
     def unfit(self, task: Any) -> Iterable[Fault]:
         """A task that is no sample without replacement, or one that leaves nothing."""
         if not hasattr(task, "noun") or getattr(task, "replace", True):
             yield Fault((), f"Rest() is what a Sample(..., replace=False) left; the task is {task!r}")
-        elif jax.eval_shape(task.noun.nodes)[1].shape[0] == task.n:
-            yield Fault((), f"Rest() is empty: all {task.n} points of the law are drawn")
+        elif (left := support(task.noun) - task.n) < (1 if self.part == "all" else 2):
+            yield Fault((), f"{self!r} is empty: {task.n} of the {task.n + left} points of the law are drawn")
 
 
 def is_rest(task: Any) -> bool:

@@ -12,7 +12,7 @@ from dsl import keys
 from dsl.faults import Fault
 from dsl.fields import Count
 from dsl.keys import Streams
-from dsl.laws import Distribution, Nodes
+from dsl.laws import Distribution, Nodes, support
 from dsl.realise import Combinator, N, realised
 from dsl.tasks import Task, leading
 
@@ -63,10 +63,6 @@ class Drawn(eqx.Module):
         return self.points, jnp.full(self.size, 1.0 / self.size)
 
 
-def _support(law: Any) -> int:
-    return jax.eval_shape(law.nodes)[1].shape[0]
-
-
 if TYPE_CHECKING:  # to a type checker, a function from a noun to its type
 
     def Sample(noun: N, n: int, replace: bool = True) -> N:
@@ -99,8 +95,8 @@ else:
                 yield Fault(("noun",), f"expected a Distribution or a Task to draw from, got {type(law).__name__}")
             elif not self.replace and not law.exact:
                 yield Fault(("replace",), f"without replacement needs a finite law, got {law!r}")
-            elif not self.replace and self.n > _support(law):
-                yield Fault(("n",), f"expected at most {_support(law)}, the size of the law's support, got {self.n}")
+            elif not self.replace and self.n > support(law):
+                yield Fault(("n",), f"expected at most {support(law)}, the size of the law's support, got {self.n}")
 
         def realise(self, streams: Streams) -> Drawn:
             """Draw n examples of the realised law, from the key for `data`."""

@@ -1,7 +1,8 @@
 """The data axis: devices that share one batch, of which each takes a part, and average what they find.
 
 Who maps a program over devices says so here (`split_over`) while it is traced; a protocol that averages over a batch
-asks for its `part` and for what is `averaged`. Without a data axis both change nothing.
+asks for its `part` and for what is `averaged`. Without a data axis both change nothing. A solver that devices share
+in another way asks for the `axis` itself.
 """
 
 from collections.abc import Iterator
@@ -29,6 +30,11 @@ def split_over(axis: str, parts: int) -> Iterator[None]:
         yield
     finally:
         _AXIS.reset(token)
+
+
+def axis() -> tuple[str, int] | None:
+    """The mapped axis that devices share and its length; None without a data axis."""
+    return _AXIS.get()
 
 
 def part(batch: Batch) -> Batch:

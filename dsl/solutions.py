@@ -3,17 +3,23 @@
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float64, Key
 
+from dsl.barycenter_solvers import BarycenterSolver
 from dsl.barycenters import Barycenter
 from dsl.faults import Fault
+from dsl.gaussians import BuresFixedPoint
 from dsl.measurements import Measurement
+from dsl.pairs import PairSolver
 from dsl.reductions import BruteForce, ByReduction, Clique, KelleyCuts
 from dsl.transport_solvers import TransportSolver
 from theory.transport import BarycenterCost, Solution, SparsePlan
 
-_SOLVERS = (TransportSolver, ByReduction, KelleyCuts, BruteForce)
+_PLANS = (TransportSolver, PairSolver, BarycenterSolver)
+_SOLVERS = (*_PLANS, BuresFixedPoint, ByReduction, KelleyCuts, BruteForce)
 _READS = ("problem", "by")
 
 
@@ -35,7 +41,7 @@ class PlanMeasurement(Measurement, abstract=True):
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
         """A solver that gives no plan."""
-        if not isinstance(experiment.by, TransportSolver):
+        if not isinstance(experiment.by, _PLANS):
             yield Fault((), f"{type(self).__name__} is of a transport plan; {type(experiment.by).__name__} gives none")
 
 
@@ -56,7 +62,7 @@ class Objective(SolutionMeasurement):
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
         """The value."""
-        return np.float64(state.answer.value)
+        return _number(state.answer.value)
 
 
 class DualBound(SolutionMeasurement):
@@ -64,7 +70,7 @@ class DualBound(SolutionMeasurement):
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
         """The bound."""
-        return np.float64(state.answer.lower)
+        return _number(state.answer.lower)
 
 
 class UpperBound(SolutionMeasurement):
@@ -72,7 +78,7 @@ class UpperBound(SolutionMeasurement):
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
         """The bound."""
-        return np.float64(state.answer.upper)
+        return _number(state.answer.upper)
 
 
 class OracleCalls(SolutionMeasurement):
@@ -80,7 +86,7 @@ class OracleCalls(SolutionMeasurement):
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
         """The number."""
-        return np.float64(state.answer.oracle_calls)
+        return _number(state.answer.oracle_calls)
 
 
 class Decided(SolutionMeasurement):
@@ -99,19 +105,19 @@ class Decided(SolutionMeasurement):
 
 
 class SupportSize(PlanMeasurement):
-    """The number of atoms of the plan; of a dense plan, of tuples of points that have mass."""
+    """The number of atoms of the plan; of a dense plan, of tuples of points that have mass; of a measure, its atoms."""
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
         """The number."""
-        return np.float64(state.answer.support_size)
+        return _number(state.answer.support_size)
 
 
 class MarginalError(PlanMeasurement):
-    """max_i |m_i - mu_i|_1 of the plan before it was rounded to its marginals."""
+    """max_i |m_i - mu_i|_1 of the plan before it was rounded to its marginals; of the plans behind a measure."""
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
         """The error."""
-        return np.float64(state.answer.marginal_error)
+        return _number(state.answer.marginal_error)
 
 
 class Plan(AtomMeasurement):
@@ -124,17 +130,24 @@ class Plan(AtomMeasurement):
 
 
 class Atoms(AtomMeasurement):
-    """The atoms of a barycenter, one a row: the point and its mass; rows of zeros fill up to sum_i n_i - k + 1."""
+    """The atoms of a barycenter, one a row: the point and its mass; rows of zeros fill up.
+
+    There are sum_i n_i - k + 1 rows, or as many as a solver that is not exact can fill.
+    """
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float64[np.ndarray, "m w"]:
-        """Shape (sum_i n_i - k + 1, d + 1)."""
+        """Shape (rows, d + 1)."""
+        if isinstance(experiment.by, BarycenterSolver):
+            points, masses = state.answer.measure
+            return _filled(np.column_stack([points, masses]), experiment.by.most_atoms(experiment.problem))
         plan, cost = _atoms(state.answer), experiment.problem.posed().cost
         assert isinstance(cost, BarycenterCost)
         return _padded(plan, cost.means(plan.tuples))
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
-        """Adds: a problem without points."""
-        yield from super().unfit(experiment)
+        """A solver whose plan is no vertex, and a problem without points."""
+        if not isinstance(experiment.by, BarycenterSolver):
+            yield from super().unfit(experiment)
         if not isinstance(experiment.problem, Barycenter):
             yield Fault((), f"Atoms is of a Barycenter, not of a {type(experiment.problem).__name__}")
 
@@ -144,9 +157,18 @@ def _atoms(solution: Solution) -> SparsePlan:
     return solution.plan
 
 
+def _number(value: Any) -> Any:
+    """What a host solver says, in double precision; what a traced one does, in its own."""
+    return jnp.asarray(value, float) if isinstance(value, jax.Array) else np.float64(value)
+
+
 def _padded(plan: SparsePlan, rows: np.ndarray) -> Float64[np.ndarray, "m w"]:
-    found = np.zeros((sum(plan.shape) - len(plan.shape) + 1, rows.shape[1] + 1))
-    if len(rows) > len(found):
-        raise ValueError(f"a plan of {len(rows)} atoms, more than the {len(found)} of a vertex: observe it at the end")
-    found[: len(rows)] = np.column_stack([rows, plan.masses])
+    return _filled(np.column_stack([rows, plan.masses]), sum(plan.shape) - len(plan.shape) + 1)
+
+
+def _filled(rows: np.ndarray, most: int) -> Float64[np.ndarray, "m w"]:
+    if len(rows) > most:
+        raise ValueError(f"a plan of {len(rows)} atoms, more than the {most} of a vertex: observe it at the end")
+    found = np.zeros((most, rows.shape[1]))
+    found[: len(rows)] = rows
     return found

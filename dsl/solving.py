@@ -26,9 +26,13 @@ class Problem(Spec, abstract=True):
 
 
 class Solver(Spec, abstract=True):
-    """How a problem is solved; `traced` is False for one that runs on the host (an LP, a spanning tree)."""
+    """How a problem is solved; `traced` is False for one that runs on the host (an LP, a spanning tree).
+
+    `shares` is True where the devices along a data axis may share one problem (`dsl.shards`).
+    """
 
     traced: ClassVar[bool] = True
+    shares: ClassVar[bool] = False
 
     @property
     @abc.abstractmethod
@@ -99,6 +103,11 @@ class Solving(Experiment):
 @dataclass(frozen=True)
 class SolvingProgram(Program):
     """Steps of the solver; the state holds the step and what the solver keeps."""
+
+    @property
+    def averages(self) -> bool:
+        """Whether the solver can be shared."""
+        return self.experiment.by.shares
 
     def measurements_in(self, experiment: Any) -> dict[str, Any]:
         """The field `measure`, by name, without its schedules."""

@@ -4,17 +4,21 @@ import abc
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-import networkx as nx
 import numpy as np
 from jaxtyping import Float64
 from pydantic import Field
 
 from dsl.faults import Fault
+from dsl.fields import Static
 from dsl.graphs import Graph
 from dsl.solving import Problem
 from dsl.spec import Spec
 from theory import transport
 from theory.transport.euler_flow import euler_flow
+from theory.transport.log_grid import MOST_RANK
+from theory.transport.set_cost import components
+
+_SUM = 1e-9
 
 
 class Posed(Problem, abstract=True):
@@ -153,7 +157,7 @@ class Connected(Cost):
         """One of the two signs, and a graph that is connected."""
         if abs(self.sign) != 1.0:
             yield Fault(("sign",), f"expected 1.0 (the worst case) or -1.0 (the best), got {self.sign}")
-        if self.graph.edges is not None and not (self.graph.edges and nx.is_connected(_network(self.graph))):
+        if self.graph.edges is not None and not (self.graph.edges and len(_parts(self.graph)) == 1):
             yield Fault(("graph",), f"expected a connected graph with an edge, got {self.graph!r}")
 
     @property
@@ -162,26 +166,60 @@ class Connected(Cost):
         return None if self.graph.edges is None else (2,) * self.graph.edges
 
     def posed(self) -> transport.Cost:
-        """A set cost with minimum cuts or spanning trees as its oracle."""
-        return transport.Reliability(tuple(_network(self.graph).edges), best=bool(self.sign < 0))
+        """A set cost with minimum cuts or spanning trees as its oracle.
+
+        Raises:
+            ValueError: if a drawn graph is not connected.
+        """
+        if len(parts := _parts(self.graph)) > 1:
+            raise ValueError(f"Connected: the graph is not connected, its parts are {parts}")
+        return transport.Reliability(_edges(self.graph), best=bool(self.sign < 0))
 
 
-def _network(graph: Graph) -> nx.Graph:
-    return nx.from_numpy_array(np.asarray(graph.adjacency))
+def _parts(graph: Graph) -> list[list[int]]:
+    return components(len(graph.adjacency), _edges(graph))
+
+
+def _edges(graph: Graph) -> tuple[tuple[int, int], ...]:
+    return tuple((int(a), int(b)) for a, b in np.argwhere(np.triu(np.asarray(graph.adjacency))))
+
+
+Factors = tuple[tuple[Annotated[float, Field(gt=0)], ...], ...]
+"""The values of a product of functions, one tuple for each marginal."""
 
 
 class LowRankPlusSparse(Cost):
-    """C_j = prod_i factors[i][j_i], positive: the risk of a product whose factors' dependence is unknown (2008.03006).
+    """C_j = prod_i factors[i][j_i] + sum over `terms` of such products + the values of `sparse` (2008.03006).
 
-    Of the low-rank plus sparse costs of the paper this is rank one without a sparse part.
+    One positive product is the risk of factors whose dependence is unknown; `terms` has further ones, which make the
+    rank r, and `sparse` lists tuples with what is added there: `(((0, 1, 2), 0.5),)`.
     """
 
-    factors: tuple[tuple[Annotated[float, Field(gt=0)], ...], ...]
+    factors: Factors
+    terms: tuple[Factors, ...] = ()
+    sparse: tuple[tuple[tuple[int, ...], Static[float]], ...] = ()
 
     def check(self) -> Iterable[Fault]:
-        """A factor with a value for each marginal."""
+        """Factors of equal lengths in all products, a grid that fits, and distinct tuples within the shape."""
         if not self.factors or not all(self.factors):
             yield Fault(("factors",), f"expected values for each of at least one marginal, got {self.factors}")
+            return
+        for t, term in enumerate(self.terms):
+            if (got := tuple(map(len, term))) != self.shape:
+                yield Fault(("terms", t), f"expected factors of the lengths {self.shape}, got {got}")
+        if len(self.terms) >= MOST_RANK:
+            yield Fault(("terms",), f"expected a rank of at most {MOST_RANK}, got {1 + len(self.terms)}")
+        yield from self._unlisted()
+
+    def _unlisted(self) -> Iterable[Fault]:
+        """Entries outside the tensor or named twice."""
+        seen: set[tuple[int, ...]] = set()
+        for s, (at, _) in enumerate(self.sparse):
+            if len(at) != len(self.shape) or not all(0 <= v < n for v, n in zip(at, self.shape, strict=True)):
+                yield Fault(("sparse", s, 0), f"expected a tuple of the shape {self.shape}, got {at}")
+            if at in seen:
+                yield Fault(("sparse", s, 0), f"{at} is listed twice; add its values")
+            seen.add(at)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -190,7 +228,35 @@ class LowRankPlusSparse(Cost):
 
     def posed(self) -> transport.Cost:
         """Products are summed on a logarithmic grid."""
-        return transport.LowRankPlusSparseCost([np.array(factor, np.float64)[:, None] for factor in self.factors])
+        products = zip(*(self.factors, *self.terms), strict=True)
+        factors = [np.array(values, np.float64).T for values in products]
+        entries = np.array([at for at, _ in self.sparse], np.int64).reshape(-1, len(self.factors))
+        values = np.array([value for _, value in self.sparse], np.float64)
+        return transport.LowRankPlusSparseCost(factors, entries, values)
+
+
+class Masses(Marginals):
+    """Distributions that are written down, one tuple of masses for each marginal."""
+
+    masses: tuple[tuple[Annotated[float, Field(ge=0)], ...], ...]
+
+    def check(self) -> Iterable[Fault]:
+        """A distribution for each marginal: masses that sum to 1."""
+        if not self.masses:
+            yield Fault(("masses",), "expected at least one distribution, got none")
+        for i, mu in enumerate(self.masses):
+            if abs(sum(mu) - 1) > _SUM:
+                yield Fault(("masses", i), f"expected masses with the sum 1, got {sum(mu)}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Their lengths."""
+        return tuple(map(len, self.masses))
+
+    def posed(self) -> tuple[Float64[np.ndarray, "_"], ...]:
+        """The masses, divided by their sums: in float32 these are not 1."""
+        given = [np.array(mu, np.float64) for mu in self.masses]
+        return tuple(mu / mu.sum() for mu in given)
 
 
 class Transport(TransportProblem):

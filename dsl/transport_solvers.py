@@ -16,6 +16,7 @@ from dsl.transport import Connected, LowRankPlusSparse, Posed, Transport, Transp
 from theory import transport
 
 _LEAST_TOL = 1e-9
+_DIMENSIONS = 3  # of power diagrams
 
 
 class TransportSolver(Solver, abstract=True):
@@ -51,13 +52,16 @@ class TransportSolver(Solver, abstract=True):
 class ColumnGeneration(TransportSolver):
     """A linear program over few tuples, and a search for those of negative reduced cost: exact, with a certificate.
 
-    `pricing` says how tuples are searched: by the structure of the cost, which for `Barycenter` is by power diagrams.
+    `pricing` says how tuples are searched: by the structure of the cost, which for `Barycenter` is by power diagrams in
+    up to three dimensions, else over the tensor if it has at most 2^22 entries, else locally: the certified interval
+    then stays open. `start` says what the first linear program has: a plan that moves in step, the rearrangement of a
+    `LowRankPlusSparse` cost, or the plan of a `Barycenter` in which near points are merged, for hundreds of points.
     `tol` is the gap at which to stop, as a part of the range of the cost; a step is a round.
     """
 
     vertex: ClassVar[bool] = True
     pricing: Literal["structure", "power_diagrams"] = "structure"
-    start: Literal["north_west", "rearrangement"] = "north_west"
+    start: Literal["north_west", "rearrangement", "coarse"] = "north_west"
     tol: Annotated[float, Field(ge=_LEAST_TOL)] = _LEAST_TOL
     rounds: Count = 1000
 
@@ -95,8 +99,20 @@ class ColumnGeneration(TransportSolver):
         cost = problem.cost if isinstance(problem, Transport) else None
         if self.start == "rearrangement" and not isinstance(cost, LowRankPlusSparse):
             yield Fault(("start",), "'rearrangement' starts LowRankPlusSparse costs; use 'north_west'")
+        if self.start == "coarse" and not isinstance(problem, Barycenter):
+            yield Fault(("start",), "'coarse' starts a Barycenter; use 'north_west'")
         if self.pricing == "power_diagrams" and not isinstance(problem, Barycenter):
             yield Fault(("pricing",), "'power_diagrams' are searched for a Barycenter; use 'structure'")
+        elif self.pricing == "power_diagrams":
+            yield from self._too_many_dimensions(problem)
+
+    def _too_many_dimensions(self, problem: Any) -> Iterable[Fault]:
+        shape = problem.measures.shape
+        if shape is not None and shape[2] > _DIMENSIONS:
+            fits = "'structure' searches small tensors exactly, larger ones with an open interval"
+            yield Fault(
+                ("pricing",), f"'power_diagrams' are for up to {_DIMENSIONS} dimensions, not {shape[2]}; {fits}"
+            )
 
     def _rule(self) -> transport.ColumnGeneration:
         # float32 rounds 1e-9 down, which the algorithm would refuse

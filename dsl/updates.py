@@ -25,7 +25,7 @@ class FactUpdate(Update):
 
     def __call__(self, fit: KernelExpansion) -> Float[Array, "d d"]:
         """(F F^T)^(1/2), fixed where F = M."""
-        return features.fact_update(*_arrays(fit), fit.kernel.profile)
+        return features.fact_update(*_arrays(fit))
 
 
 class FactMean(Update):
@@ -33,7 +33,7 @@ class FactMean(Update):
 
     def __call__(self, fit: KernelExpansion) -> Float[Array, "d d"]:
         """|M S M|^(1/2), where F = M S: the same in one eigendecomposition."""
-        return features.fact_mean_update(*_arrays(fit), fit.kernel.profile)
+        return features.fact_mean_update(*_arrays(fit))
 
 
 class NfaUpdate(Update):
@@ -48,9 +48,14 @@ class NfaUpdate(Update):
     def __call__(self, fit: KernelExpansion) -> Float[Array, "d d"]:
         """The power of the average gradient outer product over the inputs of the fit."""
         power = jnp.asarray(self.power)
-        return features.nfa_update(*_arrays(fit), fit.kernel.profile, power, self.centre)
+        return features.nfa_update(*_arrays(fit), power, self.centre)
 
 
-def _arrays(fit: KernelExpansion) -> tuple[Float[Array, "n d"], Float[Array, "n c"], Float[Array, "d d"]]:
-    """(inputs, dual coefficients, M)."""
-    return fit.inputs.arrays, fit.dual.reshape(len(fit.dual), -1), fit.metric
+def _arrays(
+    fit: KernelExpansion,
+) -> tuple[Float[Array, "n d"], Float[Array, "n c"], Float[Array, "d d"], Float[Array, "n n"]]:
+    """(inputs, dual coefficients, M, slopes of the kernel)."""
+    x = fit.inputs.arrays
+    moved = x @ fit.root.arrays
+    slope = features.slopes(fit.kernel.profile, features.clean_distances(moved, moved))
+    return x, fit.dual.reshape(len(fit.dual), -1), fit.metric, slope

@@ -268,7 +268,7 @@ def check_shards(program: Program, options: RunOptions) -> None:
     if options.mapper == "pmap":
         raise RunError(f"--data-shards {shards} needs --mapper shard_map: pmap has one axis")
     if not program.averages:
-        noun = getattr(program.experiment, "protocol", program.experiment)
+        noun = getattr(program.experiment, "protocol", getattr(program.experiment, "by", program.experiment))
         raise RunError(f"--data-shards {shards}: {type(noun).__name__} averages over no batch that devices could share")
 
 

@@ -70,7 +70,7 @@ class RunOptions:
         accept: take such records as they are.
         data: the directory in which `Stored` arrays are found; None is STEPWELL_DATA, or else `data` where we are.
         checkpoint: seconds between two checkpoints of a block.
-        data_shards: devices that share the batch of each point; they change the last bits.
+        data_shards: devices that share the batch of each point, or the rows of its Sinkhorn; they change the last bits.
         hosts: the processes that compute together; None is this one alone.
         widest: the most lanes that `stepwell tune` tries; None is a bound by the number of points and the backend.
     """

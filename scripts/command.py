@@ -78,7 +78,8 @@ class _OnDevices(_OnRecords):
     checkpoint: Annotated[float, arg(metavar="SECONDS")] = 60.0
     """Between two checkpoints of what is not finished."""
     data_shards: Annotated[int, arg(metavar="K")] = 1
-    """Devices that share the batch of each point and average their gradients; this changes the last bits."""
+    """Devices that share the batch of each point and average their gradients, or share the rows of its Sinkhorn; this
+    changes the last bits."""
 
     def options(self) -> "RunOptions":
         """How the study is run, devices included."""

@@ -2,9 +2,11 @@
 
 A grid of widths and depths of fully connected networks on digits, two or more seeds each; a representation is the last
 hidden layer on the test part. Between all pairs: GULP at several ridges, CCA, CKA and Procrustes, at several steps of
-the trainings; and the gaps between ridge regressions on random labels, which GULP of the same ridge should follow best.
+the trainings; the gaps between ridge regressions on random labels, which GULP of the same ridge should follow best; and
+for a few networks, how GULP of n inputs approaches GULP of the law from which they are drawn.
 
-The paper's grid is on MNIST; this is a scaled-down experiment of ours on the digits of scikit-learn.
+The paper's grid is on MNIST: at the scale `paper` it is scaled down to a subset of 5000 (extra `data`), at the others
+the digits are those of scikit-learn.
 """
 
 from functools import partial
@@ -14,41 +16,44 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from dsl import *
-from runs.statistics import Interval, PerSeed, binomial_interval, bootstrap_interval
+from runs.statistics import Interval, PerSeed, binomial_interval, bootstrap_interval, power_law
 from runs.table import Table
 from theory.representation import classical_mds
 
-WIDTHS = (16, 32, 64)
-DEPTHS = {"smoke": (1, 2), "small": (1, 2, 4, 6), "paper": (1, 2, 3, 4, 5, 6)}
+WIDTHS = {"smoke": (16, 32, 64), "small": (16, 32, 64), "paper": (32, 64, 128)}
+DEPTHS = {"smoke": (1, 2), "small": (1, 2, 4, 6), "paper": (1, 2, 4, 6)}
 REPLICAS = {"smoke": 2, "small": 2, "paper": 4}
-STEPS = {"smoke": 20, "small": 400, "paper": 1_000}
+TRAINED = {"smoke": (0, 5, 20), "small": (0, 100, 400), "paper": (0, 50, 100, 200, 400, 800)}
+STEPS = {scale: trained[-1] for scale, trained in TRAINED.items()}
+SIZES = {"smoke": (50, 200), "small": (50, 200, 800, 3_200), "paper": (100, 400, 1_600, 6_400)}
+DATA = {"smoke": Digits(), "small": Digits(), "paper": MnistSubset()}
 LAMS = (0.0, 1e-3, 1e-2, 1e-1, 1.0)
 TASKS = (1e-2, 1e-1)
-HELD_OUT = Split(Digits(), part="test")
 Net = tuple[int, int, int]
 
 
-def net(width: int, depth: int, seed: int, steps: int) -> Training:
+def net(width: int, depth: int, seed: int, scale: str) -> Training:
     """A network of ReLUs on the train part of the digits."""
+    error = TestError(Exact(), on=Split(DATA[scale], part="test"))
     return Training(
-        task=Split(Digits(), part="train"),
+        task=Split(DATA[scale], part="train"),
         model=Mlp((width,) * depth, activation=Relu()),
         loss=CrossEntropy(),
-        protocol=Descent(steps, Shuffled(100), by=Adam(lr=1e-3)),
-        measure=(Weights() @ at(0, steps // 4, steps),),
+        protocol=Descent(STEPS[scale], Shuffled(100), by=Adam(lr=1e-3)),
+        measure=(Weights() @ at(*TRAINED[scale]), error @ at_end()),
         seed=seed,
     )
 
 
 def nets(scale: str) -> list[Net]:
     """Width, depth and seed of each network, in the order of the matrices."""
-    return [(w, d, s) for w in WIDTHS for d in DEPTHS[scale] for s in range(REPLICAS[scale])]
+    return [(w, d, s) for w in WIDTHS[scale] for d in DEPTHS[scale] for s in range(REPLICAS[scale])]
 
 
 def features(scale: str, trained: int) -> tuple[Representation[Any], ...]:
     """The last hidden layers of all networks at a step."""
-    models = (Trained(net(*of, steps=STEPS[scale]), at=trained) for of in nets(scale))
-    return tuple(Representation(model, on=HELD_OUT, layer=-2) for model in models)
+    models = (Trained(net(*of, scale=scale), at=trained) for of in nets(scale))
+    return tuple(Representation(model, on=Split(DATA[scale], part="test"), layer=-2) for model in models)
 
 
 def compared(part: str, trained: int, scale: str) -> Analysis:
@@ -61,6 +66,15 @@ def random_tasks(part: str, lam: float, seed: int, scale: str) -> Analysis:
     """The gaps between the predictions of ridge regressions on one draw of random labels."""
     measure = (PredictionGap(RandomLabels(), lam=lam),)
     return Analysis(of=features(scale, STEPS[scale]), measure=measure, seed=seed, precision="float64")
+
+
+def plug_in(part: str, n: int, seed: int, scale: str) -> Analysis:
+    """GULP between networks of one width and seed, from n examples of the law of all digits; of all, the law itself."""
+    data, width = DATA[scale], WIDTHS[scale][1]
+    on = data if n == data.size else Sample(data, n=n)
+    models = (Trained(net(width, depth, 0, scale)) for depth in DEPTHS[scale])
+    of = tuple(Representation(model, on=on, layer=-2) for model in models)
+    return Analysis(of=of, measure=(DistanceMatrix(Gulp(LAMS)),), seed=seed, precision="float64")
 
 
 def distances(table: Table, trained: int) -> dict[str, np.ndarray]:
@@ -103,6 +117,22 @@ def approach(table: Table, scale: str, name: str) -> Interval:
     return bootstrap_interval(after[first, first + 1] / before[first, first + 1])
 
 
+def plug_in_errors(table: Table, scale: str, lam: float) -> dict[int, PerSeed]:
+    """The mean relative error over pairs of squared GULP from n examples, by n, for each draw of them."""
+    own, k = table.where(part="plug-in"), len(DEPTHS[scale])
+    pairs = np.triu_indices(k, 1)
+    square = own["DistanceMatrix"][:, LAMS.index(lam), :k, :k][:, *pairs] ** 2
+    law = square[own["n"] == DATA[scale].size][0]
+    error = np.mean(np.abs(square / law - 1), axis=1)
+    return {n: PerSeed(error[own["n"] == n], own["seed"][own["n"] == n]) for n in SIZES[scale]}
+
+
+def plug_in_rate(table: Table, scale: str, lam: float) -> Interval:
+    """The exponent in n of that error, over all draws."""
+    found = plug_in_errors(table, scale, lam)
+    return power_law(np.repeat(list(found), [len(each.values) for each in found.values()]), _flat(found))
+
+
 def embedding(table: Table, axes: Any) -> None:
     """The networks in the plane by GULP 0.01 after training (colours: depth; sizes: width)."""
     scale = _scale(table)
@@ -128,16 +158,35 @@ def follows(table: Table, axes: Any) -> None:
     axes.legend()
 
 
+def convergence(table: Table, axes: Any) -> None:
+    """Mean relative error of squared GULP from n examples, by the ridge (dots: draws; dashes: n^-1/2)."""
+    scale = _scale(table)
+    for i, lam in enumerate(LAMS):
+        values = np.array([each.values for each in plug_in_errors(table, scale, lam).values()])
+        axes.loglog(SIZES[scale], values, "o", color=f"C{i}", markersize=3)
+        axes.loglog(SIZES[scale], values.mean(axis=1), color=f"C{i}", label=f"GULP {lam:g}")
+    axes.loglog(SIZES[scale], np.asarray(SIZES[scale], float) ** -0.5, "--", color="0.5")
+    axes.set_xlabel("n")
+    axes.legend()
+
+
+def _flat(found: dict[int, PerSeed]) -> np.ndarray:
+    return np.concatenate([each.values for each in found.values()])
+
+
 def _scale(table: Table) -> str:
     return next(scale for scale, steps in STEPS.items() if steps in table["trained"].tolist())
 
 
 def study(scale: str) -> Study:
-    """24 networks and 8 draws of labels; paper: 72 networks; smoke: 12 small ones for 20 steps."""
-    steps, seeds = STEPS[scale], range(2 if scale == "smoke" else 8)
-    points = grid(partial(compared, scale=scale), part=("distances",), trained=(0, steps // 4, steps))
+    """24 networks and 8 draws of labels; paper: 48 networks on MNIST; smoke: 12 small ones for 20 steps."""
+    seeds = range(2 if scale == "smoke" else 8)
+    points = grid(partial(compared, scale=scale), part=("distances",), trained=TRAINED[scale])
     points += grid(partial(random_tasks, scale=scale), part=("random tasks",), lam=TASKS, seed=seeds)
-    return Study("gulp", points, () if scale == "smoke" else claims(scale), (embedding, follows))
+    draws = range(2 * len(seeds))
+    points += grid(partial(plug_in, scale=scale), part=("plug-in",), n=SIZES[scale], seed=draws)
+    points += grid(partial(plug_in, scale=scale), part=("plug-in",), n=(DATA[scale].size,), seed=(0,))
+    return Study("gulp", points, () if scale == "smoke" else claims(scale), (embedding, follows, convergence))
 
 
 def claims(scale: str) -> list[Claim]:
@@ -176,5 +225,14 @@ def claims(scale: str) -> list[Claim]:
                 accept=below(1.0),
             )
             for name in ("GULP 0.01", "GULP 0.1", "GULP 1", "Cka", "Procrustes")
+        ),
+        *(
+            claim(
+                f"the error of squared GULP {lam:g} from n examples falls as n^{rate:g}, {cause}",
+                measured=partial(plug_in_rate, scale=scale, lam=lam),
+                accept=within(0.25),
+                predicted=rate,
+            )
+            for lam, rate, cause in ((0.0, -1.0, "the rate of its bias"), (1.0, -0.5, "the rate of its spread"))
         ),
     ]

@@ -3,8 +3,10 @@
     python -m scripts.bench.transport [--rounds 3]
 
 Peers: POT (`pip install pot`; its rows are left out where it is not installed) and OTT. Two marginals: POT's network
-simplex and OTT's Sinkhorn. Planar barycenters of n points: POT's free support, a local method, with the best of 5
-starts; OTT's entropic multimarginal Sinkhorn on the whole tensor. A value is the cost of a plan or measure with the
+simplex, OTT's Hungarian algorithm and Sinkhorn, with the whole matrix and by rows, as our noun has it. Planar
+barycenters of n points, exact ones first; then what is not exact: atoms that move (exact couplings: ours and POT's,
+the best of the same 5 starts; with entropic ones: OTT's and POT's, from one), a fixed grid, and Bregman projections on
+it; OTT's entropic multimarginal Sinkhorn on the whole tensor. A value is the exact cost of a plan or measure with the
 right marginals; that of OTT's multimarginal solver is of a plan that is not rounded, with its marginal error beside it.
 Solvers of one instance are timed in turn, round by round; the time is the median, compilation, rounding and
 evaluation left out.
@@ -17,7 +19,7 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -32,9 +34,16 @@ from theory.transport import (
     NaiveLp,
     Problem,
     TensorCost,
-    objective,
+    alternating,
+    bregman,
+    fixed_support,
+    grid_support,
+    ott_barycenters,
+    ott_solvers,
+    pairs,
     uniform,
 )
+from theory.transport.approximate import padded, squared, value_of
 
 ot: Any
 try:
@@ -43,6 +52,7 @@ except ImportError:
     ot = None
 
 Told = Callable[[], tuple[float, str]]
+Masses = Sequence[np.ndarray]
 Solve = Callable[[], Told]
 """What is timed; what it returns is called later, and evaluates the answer."""
 SEED = 19238412  # of the released planar instance
@@ -56,7 +66,7 @@ def squares(n: int, k: int) -> list[np.ndarray]:
 def two_marginals(n: int, eta: float) -> dict[str, Solve]:
     """Squared distances between two measures of n points."""
     x, y = squares(n, 2)
-    cost = np.sum((x[:, None] - y) ** 2, axis=2)
+    cost = squared(x, y)
     mass = np.full(n, 1 / n)
     problem = Problem(TensorCost(cost), uniform((n, n)))
     solvers: dict[str, Solve] = {
@@ -64,6 +74,8 @@ def two_marginals(n: int, eta: float) -> dict[str, Solve]:
         "whole linear program": lambda: _told(NaiveLp().solve(problem)),
         f"Sinkhorn, eta {eta:g}": lambda: _told(MultimarginalSinkhorn(eta, 1e-4).solve(problem)),
         f"OTT Sinkhorn, eta {eta:g}": _ott_sinkhorn(cost, eta),
+        f"OTT Sinkhorn by rows, eta {eta:g}": _by_rows(x, y, eta),
+        "OTT Hungarian": _hungarian(x, y),
     }
     if ot is not None:
         solvers["POT emd"] = lambda: _valued(float(ot.emd2(mass, mass, cost)), "exact")
@@ -75,12 +87,21 @@ def planar(n: int, k: int, eta: float) -> dict[str, Solve]:
     """The barycenter of k measures of n points."""
     points = squares(n, k)
     cost, masses = BarycenterCost(points), uniform((n,) * k)
+    rng = np.random.default_rng(0)
+    starts = np.stack([np.concatenate(points)[rng.choice(n * k, n, replace=False)] for _ in range(5)])
     solvers: dict[str, Solve] = {"column generation": lambda: _told(ColumnGeneration().solve(Problem(cost, masses)))}
     if n**k <= 2**17:
         solvers["whole linear program"] = lambda: _told(NaiveLp().solve(Problem(cost, masses)))
         solvers[f"OTT MMSinkhorn, eta {eta:g}"] = _ott_multimarginal(points, eta)
+    solvers |= {
+        "free support, best of 5": _free_support(cost, masses, starts),
+        f"OTT free support, eta {eta:g}": _ott_free_support(cost, masses, starts[0], eta),
+        "fixed grid, 30 x 30": _fixed_grid(cost, masses),
+        "Bregman, 30 x 30, eta 500": _bregman(cost, masses),
+    }
     if ot is not None:
-        solvers["POT free support, best of 5"] = _pot_free_support(points, cost)
+        solvers["POT free support, best of 5"] = _pot_free_support(cost, masses, starts)
+        solvers[f"POT free support, eta {eta:g}"] = _pot_entropic(cost, masses, starts[0], eta)
     return solvers
 
 
@@ -127,6 +148,88 @@ def _ott_sinkhorn(cost: np.ndarray, eta: float) -> Solve:
     return solve
 
 
+def _by_rows(x: np.ndarray, y: np.ndarray, eta: float) -> Solve:
+    mass = jnp.full(len(x), 1 / len(x))
+    pair = pairs.Pair(jnp.asarray(x), jnp.asarray(y), mass, mass)
+    run = jax.jit(lambda pair: ott_solvers.sinkhorn(pair, eta, 1e-4, 10_000))
+
+    def solve() -> Told:
+        found = jax.block_until_ready(run(pair))
+        coupling = jax.jit(pairs.entropic)
+        return lambda: (float(coupling(pair, found).value), f"within {_gap(coupling(pair, found)):.1e}")
+
+    return solve
+
+
+def _hungarian(x: np.ndarray, y: np.ndarray) -> Solve:
+    mass = jnp.full(len(x), 1 / len(x))
+    pair = pairs.Pair(jnp.asarray(x), jnp.asarray(y), mass, mass)
+    run = jax.jit(ott_solvers.assignment)
+
+    def solve() -> Told:
+        found = jax.block_until_ready(run(pair))
+        return lambda: (float(pairs.paired(pair, found).value), f"within {_gap(pairs.paired(pair, found)):.1e}")
+
+    return solve
+
+
+def _gap(coupling: pairs.Coupling) -> float:
+    return float(coupling.upper - coupling.lower)
+
+
+def _measured(cost: BarycenterCost, masses: Masses, points: Any, weights: Any) -> Told:
+    measure = Measure(np.asarray(points), np.asarray(weights) / np.sum(weights))
+    return lambda: (value_of(cost, masses, measure), "an upper bound")
+
+
+def _free_support(cost: BarycenterCost, masses: Masses, starts: np.ndarray) -> Solve:
+    def solve() -> Told:
+        state, before = alternating.coupled(cost, masses, starts), np.inf
+        while np.max(before - state.values) > 1e-12:
+            before, state = state.values, alternating.moved(cost, masses, state)
+        return _measured(cost, masses, state.points[state.values.argmin()], np.ones(starts.shape[1]))
+
+    return solve
+
+
+def _fixed_grid(cost: BarycenterCost, masses: Masses) -> Solve:
+    def solve() -> Told:
+        measure, _ = fixed_support(cost, masses, grid_support(cost, 30))
+        return _measured(cost, masses, *measure)
+
+    return solve
+
+
+def _bregman(cost: BarycenterCost, masses: Masses) -> Solve:
+    grid, (points, weights) = grid_support(cost, 30), padded(cost, masses)
+    costs = jnp.asarray(np.stack([squared(x, grid) for x in points]))
+    given = costs, jnp.log(jnp.asarray(weights)), jnp.asarray(cost.weights), jnp.float64(500.0)
+
+    def swept(_: Any, state: bregman.Projected) -> bregman.Projected:
+        return bregman.projection(*given, state)
+
+    run = jax.jit(lambda state: jax.lax.fori_loop(0, 1000, swept, state))
+
+    def solve() -> Told:
+        found = jax.block_until_ready(run(bregman.first_projection(costs)))
+        return _measured(cost, masses, grid, np.exp(np.asarray(found.log_masses)))
+
+    return solve
+
+
+def _ott_free_support(cost: BarycenterCost, masses: Masses, start: np.ndarray, eta: float) -> Solve:
+    points, weights = map(jnp.asarray, padded(cost, masses))
+    run = jax.jit(
+        lambda start: ott_barycenters.entropic_free_support(points, weights, jnp.asarray(cost.weights), start, eta, 100)
+    )
+
+    def solve() -> Told:
+        found = jax.block_until_ready(run(jnp.asarray(start)))
+        return _measured(cost, masses, found.points, found.masses)
+
+    return solve
+
+
 def _ott_multimarginal(points: list[np.ndarray], eta: float) -> Solve:
     """Its cost is the sum over all pairs of squared distances: k^2 times ours with equal weights."""
     from ott.experimental import mmsinkhorn
@@ -148,16 +251,23 @@ def _ott_multimarginal(points: list[np.ndarray], eta: float) -> Solve:
     return solve
 
 
-def _pot_free_support(points: list[np.ndarray], cost: BarycenterCost) -> Solve:
-    n = len(points[0])
-    masses = [np.full(n, 1 / n)] * len(points)
-
+def _pot_free_support(cost: BarycenterCost, masses: Masses, starts: np.ndarray) -> Solve:
     def solve() -> Told:
-        rng = np.random.default_rng(0)
-        starts = [rng.uniform(-1, 1, size=(n, 2)) for _ in range(5)]
-        found = [ot.lp.free_support_barycenter(points, masses, start, stopThr=1e-9) for start in starts]
-        measures = [Measure(x, np.full(n, 1 / n)) for x in found]
-        return lambda: (min(objective(cost, masses, measure) for measure in measures), "an upper bound")
+        found = [
+            ot.lp.free_support_barycenter(list(cost.points), list(masses), start, stopThr=1e-12) for start in starts
+        ]
+        told = [_measured(cost, masses, x, np.ones(len(x))) for x in found]
+        return lambda: min(each() for each in told)
+
+    return solve
+
+
+def _pot_entropic(cost: BarycenterCost, masses: Masses, start: np.ndarray, eta: float) -> Solve:
+    def solve() -> Told:
+        found = ot.bregman.free_support_sinkhorn_barycenter(
+            list(cost.points), list(masses), start, 1 / eta, numItermax=100, stopThr=1e-6, method="sinkhorn_log"
+        )
+        return _measured(cost, masses, found, np.ones(len(start)))
 
     return solve
 

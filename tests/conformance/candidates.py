@@ -20,7 +20,7 @@ from dsl.references import Reference, Slot
 from dsl.spec import hints, kinds
 from tests.conformance import stand_ins
 
-TRIES = 400
+TRIES = 800
 DEPTH = 6
 COUNTS = (3, 2, 1, 0, 4)  # integers with bounds come first as what is large enough for the others
 PLAIN: dict[Any, tuple[Any, ...]] = {
@@ -40,8 +40,8 @@ def ours(interface: type[Spec] = Spec) -> list[type[Spec]]:
 
 
 def texts() -> tuple[str, ...]:
-    """Text of every kind that a field may ask for: a name, a hash, the name of a measurement."""
-    return ("a", "0" * 64, *(noun.__name__ for noun in ours(Measurement)))
+    """Text of every kind that a field may ask for: a name, a hash, the names of measurements and of a network."""
+    return ("a", "0" * 64, *(noun.__name__ for noun in ours(Measurement)), f"{stand_ins.__name__}:Net")
 
 
 def candidates(hint: Any, depth: int) -> list[Any]:

@@ -11,17 +11,23 @@ from dsl import (
     Activation,
     Alignment,
     Analysis,
+    Assignment,
     Atoms,
     Barycenter,
+    BarycenterSolver,
     BlockCirculance,
+    BoostedTrees,
     BruteForce,
+    BuresFixedPoint,
     ByReduction,
     Clique,
+    CliqueToBarycenter,
     CliqueToTransport,
     ColumnGeneration,
     Complete,
     CoordinateDescent,
     Cost,
+    Coupling,
     CrossEntropy,
     CutToTransport,
     Decided,
@@ -30,13 +36,16 @@ from dsl import (
     DistanceMatrix,
     Distribution,
     Draw,
+    EntropicFreeSupport,
     EulerFlow,
     Exact,
     Experiment,
     FactAlignment,
     FeatureMachine,
+    FeatureMatrix,
     Fresh,
     Gaussian,
+    GaussianBarycenter,
     GradientNorm,
     Graph,
     Group,
@@ -47,7 +56,11 @@ from dsl import (
     KernelMachine,
     Labelled,
     Labels,
+    Learn,
     Loss,
+    LowRankFreeSupport,
+    LowRankPlusSparse,
+    LowRankSinkhorn,
     Marginals,
     MaxCut,
     MeasureFamily,
@@ -55,17 +68,21 @@ from dsl import (
     Mlp,
     Model,
     ModularAddition,
+    Moments,
     Moved,
     NaiveLp,
     Noise,
     NoisyGd,
     Objective,
     Optimizer,
+    PairSolver,
     Penalty,
+    PredictionError,
     PredictionGap,
     Problem,
     Protocol,
     QuadraticDag,
+    RandomMeasures,
     Rate,
     Rbf,
     Reduced,
@@ -76,6 +93,7 @@ from dsl import (
     Sample,
     Scaling,
     Sgd,
+    Sinkhorn,
     Solver,
     Solving,
     SparseSquare,
@@ -84,6 +102,7 @@ from dsl import (
     SquaredLoss,
     Standard,
     Stop,
+    StoredExamples,
     Tanh,
     Target,
     Task,
@@ -95,6 +114,7 @@ from dsl import (
     TransportSolver,
     TwoLayer,
     Update,
+    Wasserstein,
     When,
     Zonal,
     at_end,
@@ -103,6 +123,9 @@ from dsl import (
     uniform,
 )
 from dsl.domains import inner, stands_for_noun
+from dsl.faults import written
+from dsl.identity import walk
+from dsl.instances import InstanceMeasurement
 from dsl.measurements import Observed
 from dsl.polynomials import Character, Monomial
 from dsl.program import references
@@ -167,6 +190,8 @@ def solved(problem: Any, by: Any = None, measurement: Any = None) -> Solving:
 SMALL = Transport(EulerFlow(3, 3, "rev"), uniform(3, 3))
 FAMILY = Barycenter(SparseSquare(n=3, k=2))
 CLIQUE = Clique(Complete(3), 2)
+PAIR = Wasserstein(RandomMeasures(n=3, k=2, d=1, half_width=1.0))
+GAUSSIANS = GaussianBarycenter(((0.0,), (1.0,)), (((1.0,),), ((4.0,),)))
 
 
 def by_reduction(reduction: Any) -> Solving:
@@ -202,6 +227,9 @@ HARNESSES: dict[type, Callable[[Any, Any], Experiment]] = {
     FeatureMachine: lambda noun, task: machine(noun, task),
     Update: lambda noun, task: machine(noun, task),
     Protocol: lambda noun, task: training(task, protocol=noun),
+    FeatureMatrix: lambda noun, task: training(
+        task, model=KernelMachine(Rbf(2.0)), protocol=Ridge(0.1, Exact()), measure=(noun @ at_end(),)
+    ),
     BlockCirculance: lambda noun, task: training(
         task, model=KernelMachine(Rbf(2.0)), protocol=Ridge(0.1, Exact()), measure=(noun @ at_end(),)
     ),
@@ -214,6 +242,7 @@ HARNESSES: dict[type, Callable[[Any, Any], Experiment]] = {
     DistanceMatrix: lambda noun, task: compared(noun),
     PredictionGap: lambda noun, task: compared(noun),
     Decided: lambda noun, task: solved(CLIQUE, BruteForce(), noun),
+    InstanceMeasurement: lambda noun, task: described(Reduced(CLIQUE, CliqueToBarycenter()), noun),
     SolutionMeasurement: lambda noun, task: solved(SMALL, None, noun),
     PlanMeasurement: lambda noun, task: solved(SMALL, None, noun),
     Atoms: lambda noun, task: solved(FAMILY, None, noun),
@@ -223,8 +252,15 @@ HARNESSES: dict[type, Callable[[Any, Any], Experiment]] = {
     Trained: lambda noun, task: training(noun.run.task, model=noun),
     Graph: lambda noun, task: solved(MaxCut(noun), ByReduction(CutToTransport(), NaiveLp())),
     Cost: lambda noun, task: solved(Transport(noun, uniform(noun.shape[0], len(noun.shape)))),
-    Marginals: lambda noun, task: solved(Transport(EulerFlow(noun.shape[0], len(noun.shape), "rev"), noun)),
+    Marginals: lambda noun, task: solved(Transport(LowRankPlusSparse(tuple((1.0,) * n for n in noun.shape)), noun)),
     MeasureFamily: lambda noun, task: solved(Barycenter(noun), ColumnGeneration()),
+    Wasserstein: lambda noun, task: solved(noun),
+    PairSolver: lambda noun, task: solved(PAIR, noun),
+    Coupling: lambda noun, task: solved(PAIR, Sinkhorn(10.0), noun),
+    BarycenterSolver: lambda noun, task: solved(FAMILY, noun),
+    GaussianBarycenter: lambda noun, task: solved(noun, BuresFixedPoint()),
+    BuresFixedPoint: lambda noun, task: solved(GAUSSIANS, noun),
+    Moments: lambda noun, task: solved(GAUSSIANS, BuresFixedPoint(), noun),
     TransportProblem: lambda noun, task: solved(noun, ColumnGeneration()),
     GraphProblem: lambda noun, task: solved(noun, BruteForce()),
     Reduced: lambda noun, task: solved(noun, KelleyCuts(NaiveLp()) if noun.gives == "search" else None),
@@ -233,6 +269,9 @@ HARNESSES: dict[type, Callable[[Any, Any], Experiment]] = {
     KelleyCuts: lambda noun, task: solved(CLIQUE, ByReduction(CliqueToTransport(), noun)),
     ByReduction: lambda noun, task: solved(CLIQUE if noun.reduction.takes is Clique else MaxCut(Complete(3)), noun),
     BruteForce: lambda noun, task: solved(CLIQUE, noun),
+    Learn: lambda noun, task: solved(noun, BoostedTrees(2), PredictionError(Exact())),
+    BoostedTrees: lambda noun, task: solved(Learn(task), noun, PredictionError(Exact())),
+    PredictionError: lambda noun, task: solved(Learn(task), BoostedTrees(2), noun),
     Problem: lambda noun, task: Solving(noun, Halving(), (Seen(),)),
     Solver: lambda noun, task: Solving(Number(2.0), noun, (Seen(),)),
     Reference: lambda noun, task: Analysis(of=noun, measure=(Seen(),)),
@@ -246,6 +285,9 @@ PARTS: dict[type, str] = {
     Slot: "what `compile` leaves where a reference was: nobody writes one",
 }
 """Nouns and interfaces that are tested through their owner, and why."""
+
+SLOW = (Assignment, Coupling, EntropicFreeSupport, LowRankFreeSupport, LowRankSinkhorn)
+"""Nouns whose programs, of OTT, take seconds to compile."""
 
 
 def interface(noun: type[Spec]) -> type | None:
@@ -276,13 +318,25 @@ def experiment(noun: type[Spec]) -> Experiment:
     raise AssertionError(f"no experiment of tests/conformance/harness.py takes {noun.__name__}")
 
 
+def stored_examples(noun: StoredExamples) -> dict[str, Any]:
+    """A file as the noun says it is."""
+    numbers = np.linspace(-1, 1, noun.n)
+    columns = {name: numbers for name in noun.x} if isinstance(noun.x, tuple) else {}
+    whole = {noun.x: np.multiply.outer(numbers, np.ones(noun.x_shape))} if isinstance(noun.x, str) else {}
+    y = np.ones((noun.n, *(() if noun.y_length is None else (noun.y_length,))))
+    return columns | whole | {noun.y: y}
+
+
 def inputs(of: Experiment) -> dict[str, Any]:
     """What the experiment reads from outside: its inner experiments are run, stored arrays are ones."""
     found = {}
+    examples = {written(path): noun for path, noun in walk(of) if isinstance(noun, StoredExamples)}
     for path, noun in references(of).items():
         source = noun.source()
-        if source is None:
-            found[path] = {"value": np.ones(3)}
+        if source is None and path.rpartition(".")[0] in examples:
+            found[path] = stored_examples(examples[path.rpartition(".")[0]])
+        elif source is None:
+            found[path] = {"value": np.ones(3), "points": np.arange(12.0).reshape(2, 3, 2)}
         else:
             value = run(source[0], inputs(source[0]))[source[1]][source[2]]
             found[path] = value if isinstance(value, dict) else {"value": value}

@@ -1,7 +1,8 @@
-"""Nouns for interfaces of which the language has none of its own, and a measurement of arrays."""
+"""Nouns for interfaces of which the language has none of its own, a measurement of arrays, and a user's network."""
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -31,6 +32,18 @@ class Halving(Solver):
 
     def answer(self, problem: Any, state: Any) -> Any:
         return state
+
+
+class Net(eqx.Module):
+    """A user's network."""
+
+    linear: eqx.nn.Linear
+
+    def __init__(self, size: int = 4, *, key: Any) -> None:
+        self.linear = eqx.nn.Linear(size, 1, key=key)
+
+    def __call__(self, x: Any) -> Any:
+        return jnp.tanh(self.linear(x))
 
 
 class Seen(Measurement):

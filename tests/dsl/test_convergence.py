@@ -75,6 +75,17 @@ def test_fact_holds_where_the_gradient_vanishes():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", [SquaredLoss(), CrossEntropy()], ids=repr)
+def test_fact_holds_in_every_layer_of_networks_that_are_not_linear(loss):
+    by = Descent(20_000, Exact(), by=Adam(lr=Cosine(1e-2, warmup=0.0)))
+    task = Sample(Digits(), n=60, replace=False)
+    of = trained(20_000, task=task, model=Mlp((8, 6), Tanh(), bias=False), loss=loss + L2(3e-3), protocol=by)
+    found = {name: float(value[20_000]) for name, value in run(of).items()}
+    assert found["GradientNorm"] < 1e-3
+    assert min(value for name, value in found.items() if "Fact" in name) > 0.98
+
+
 def test_layers_of_residual_networks_are_probed_through_their_weights():
     of = trained(3, model=ResNet(width=4, depth=2, activation=Tanh()))
     model, constants = weights_after(of, 3)

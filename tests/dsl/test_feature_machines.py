@@ -105,7 +105,7 @@ def test_rest_is_what_the_sample_did_not_draw():
     of = machine(measure=tuple(m @ at(0) for m in measure))
     constants = drawn(of)
     chosen = {tuple(x) for x in np.asarray(constants["drawn"]["task"].points[0])}
-    measured = constants["measure"]["TestLoss(draw=Exact(), on=Rest())"]
+    measured = constants["measure"]["TestLoss(draw=Exact(), on=Rest(part='all'))"]
     left = {tuple(x) for x in np.asarray(measured.points[0])}
     assert len(chosen) == 24
     assert len(left) == 8
@@ -135,7 +135,7 @@ def test_new_examples_of_the_rest_are_of_the_rest():
     [
         (Sample(LAW, n=8), r"what a Sample\(..., replace=False\) left"),
         (LAW, r"what a Sample\(..., replace=False\) left"),
-        (Sample(LAW, n=32, replace=False), "all 32 points of the law are drawn"),
+        (Sample(LAW, n=32, replace=False), "empty: 32 of the 32 points of the law are drawn"),
         (Rest(), "not a task to train on"),
         (Sample(Rest(), n=2), "not a task to train on"),
     ],
@@ -161,7 +161,7 @@ def test_modular_addition_is_addition():
 
 
 def test_errors_of_one_hot_labels_are_those_of_the_largest_coordinate():
-    measure = (TestError(Exact(), on=Rest()), TestError(Exact()), BlockCirculance(), Weights())
+    measure = (TestError(Exact(), on=Rest()), TestError(Exact()), BlockCirculance(), FeatureMatrix(), Weights())
     of = machine(
         iterations=2,
         task=Sample(ModularAddition(5), n=18, replace=False),
@@ -172,19 +172,20 @@ def test_errors_of_one_hot_labels_are_those_of_the_largest_coordinate():
     wrong = np.argmax(model(x), axis=1) != np.argmax(y, axis=1)
     rest = np.array([tuple(row) not in set(map(tuple, seen)) for row in np.asarray(x)])
     assert rest.sum() == 7
-    assert found["TestError(draw=Exact(), on=Rest())"][2] == pytest.approx(wrong[rest].mean())
+    assert found["TestError(draw=Exact(), on=Rest(part='all'))"][2] == pytest.approx(wrong[rest].mean())
     assert found["TestError(draw=Exact(), on=None)"][2] == pytest.approx(wrong.mean())
     assert 0 < found["BlockCirculance"][2] <= 1
     assert found["BlockCirculance"][0] == 0
+    np.testing.assert_allclose(found["FeatureMatrix"][0], np.eye(10))
+    np.testing.assert_allclose(found["FeatureMatrix"][2], model.metric, rtol=1e-12)
 
 
 def test_what_has_no_metric_is_refused():
     with pytest.raises(SpecError, match="expected a KernelMachine with a radial kernel"):
         machine(model=Mlp((2,), Tanh()))
-    with pytest.raises(SpecError, match="expected a KernelMachine with a radial kernel"):
-        machine(
-            model=Mlp((2,), Tanh()), protocol=Descent(3, Exact(), by=Sgd(0.1)), measure=(BlockCirculance() @ at_end(),)
-        )
+    for noun in (BlockCirculance(), FeatureMatrix()):
+        with pytest.raises(SpecError, match="expected a KernelMachine with a radial kernel"):
+            machine(model=Mlp((2,), Tanh()), protocol=Descent(3, Exact(), by=Sgd(0.1)), measure=(noun @ at_end(),))
     with pytest.raises(SpecError, match=r"a pair of one-hot inputs, of shape \(2 p,\), got \(5,\)"):
         machine(measure=(BlockCirculance() @ at_end(),))
     with pytest.raises(SpecError, match="wrap the task: Sample"):

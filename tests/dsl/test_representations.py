@@ -109,7 +109,7 @@ def test_layers_have_numbers_and_names():
 
 
 def test_distance_matrices_are_those_of_the_definitions():
-    of = compared(*map(DistanceMatrix, (Gulp(LAMS), Cca(), Cka(), Procrustes())))
+    of = compared(*map(DistanceMatrix, (Gulp(LAMS), Cca(), Cka(), Procrustes(), Svcca(0.8), Pwcca())))
     features = [by_hand(one, np.asarray(inputs_of_the_sample())) for one in NETS]
     found = {name: np.asarray(value[0]) for name, value in run(of, given(of)).items()}
     assert found["DistanceMatrix"].shape == (4, 3, 3)
@@ -132,8 +132,24 @@ def test_distance_matrices_are_those_of_the_definitions():
         nuclear = np.linalg.norm(normalised(a).T @ normalised(b) / len(a), "nuc")
         return np.sqrt(max(2 - 2 * nuclear, 0.0))
 
+    def svcca(a, b):
+        leading = []
+        for x in map(normalised, (a, b)):
+            u, s, _ = np.linalg.svd(x, full_matrices=False)
+            leading.append(u[:, : 1 + np.searchsorted(np.cumsum(s**2), 0.8 * np.sum(s**2))])
+        rho = np.linalg.svd(leading[0].T @ leading[1], compute_uv=False)
+        return 1 - np.mean(rho)
+
+    def pwcca(a, b):
+        u, rho, v = np.linalg.svd(whitened(a).T @ whitened(b), full_matrices=False)
+        shares = [np.abs((whitened(x) @ basis).T @ normalised(x)).sum(axis=1) for x, basis in ((a, u), (b, v.T))]
+        return np.mean([1 - share @ rho / share.sum() for share in shares])
+
+    whole = {name: found[f"DistanceMatrix(distance={name}())"] for name in ("Cca", "Cka", "Procrustes", "Pwcca")}
+    np.testing.assert_allclose(found["DistanceMatrix(distance=Svcca(keep=0.8))"], pairs(svcca, features), atol=1e-6)
+    np.testing.assert_allclose(whole["Pwcca"], pairs(pwcca, features), atol=1e-6)
     for name, f in {"Cca": cca, "Cka": cka, "Procrustes": procrustes}.items():
-        np.testing.assert_allclose(found[f"DistanceMatrix(distance={name}())"], pairs(f, features), atol=1e-6)
+        np.testing.assert_allclose(whole[name], pairs(f, features), atol=1e-6)
 
 
 def test_prediction_gaps_are_those_of_ridge_regressions():
@@ -173,6 +189,15 @@ def test_an_untrained_model_is_represented_as_it_is_initialised():
 def test_a_layer_that_does_not_exist_names_the_nearest(layer, message):
     with pytest.raises(SpecError, match=message):
         Representation(Mlp((2, 2), Tanh()), INPUTS, layer)
+
+
+def test_no_more_inputs_than_units_at_zero_are_a_warning_with_the_rank():
+    few = tuple(Representation(Mlp((width,), Tanh()), Sample(LAW, n=8), 0) for width in (3, 9))
+    build = lambda lams, of: Analysis(of=of, measure=(DistanceMatrix(Gulp(lams)),), precision="float64")
+    build((0.0,), few[:1] * 2)
+    build((0.1,), few)
+    with pytest.warns(UserWarning, match="lam = 0: 8 inputs of 9 units have rank 7 at most"):
+        build((0.1, 0.0), few)
 
 
 def test_what_cannot_be_represented_or_compared_is_refused():

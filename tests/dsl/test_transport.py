@@ -84,6 +84,26 @@ def test_the_risk_of_two_factors_pairs_them_counter_monotonely():
         assert last(problem, ColumnGeneration(start=start))["Objective"] == pytest.approx(a @ b[::-1] / 3, abs=1e-8)
 
 
+A, B = ((1.0, 2.0, 0.5), (1.5, 1.0), (0.25, 1.0, 2.0)), ((0.5, 0.5, 3.0), (1.0, 2.5), (1.0, 0.5, 0.25))
+LISTED = (((0, 1, 2), -1.5), ((2, 0, 0), 4.0))
+UNEQUAL = ((0.5, 0.25, 0.25), (0.125, 0.875), (0.0, 0.5, 0.5))
+
+
+@pytest.mark.parametrize("solver", [ColumnGeneration(), NaiveLp(), MultiplicativeWeights(eps=0.05)])
+def test_low_rank_plus_sparse_adds_products_and_listed_entries(solver):
+    tensor = sum(np.einsum("i,j,k->ijk", *map(np.array, term)) for term in (A, B))
+    for at, value in LISTED:
+        tensor[at] += value
+    problem = Transport(LowRankPlusSparse(A, terms=(B,), sparse=LISTED), Masses(UNEQUAL))
+    assert problem.shape == (3, 2, 3)
+    np.testing.assert_allclose(problem.posed().cost.at(np.argwhere(np.isfinite(tensor))), tensor.ravel(), atol=1e-14)
+    found = last(problem, solver)
+    exact, (low, high) = by_hand(tensor, [np.array(mu) for mu in UNEQUAL]), problem.posed().cost.bounds()
+    assert found["DualBound"] - 1e-9 <= exact <= found["UpperBound"] + 1e-9
+    exactly = not isinstance(solver, MultiplicativeWeights)
+    assert found["Objective"] == pytest.approx(exact, abs=1e-8 if exactly else 0.1 * (high - low))
+
+
 def test_weights_of_multiplicative_weights_bracket_the_exact_value():
     flow = Transport(EulerFlow(4, 3, "shift"), uniform(4, 3))
     exact = last(flow, NaiveLp())["Objective"]
@@ -137,9 +157,79 @@ def test_measures_are_drawn_from_the_seed_within_their_width():
     assert 1.9 < np.abs(drawn[0]).max() <= 2.0
 
 
+def stored(points, **arrays):
+    """The solution of a barycenter of stored measures, and of its plan."""
+    problem = Barycenter(StoredMeasures(Stored("measures.npz", sha256="0" * 64)))
+    given = {"problem.measures.data": {"points": points, **arrays}}
+    found = run(Solving(problem, ColumnGeneration(), (Objective(), Atoms()), precision="float64"), given)
+    return {name: next(iter(values.values())) for name, values in found.items()}
+
+
+def test_stored_measures_are_those_of_their_arrays_without_what_pads():
+    points = SparseSquare(4, 3).points
+    expected = last(Barycenter(SparseSquare(4, 3)), ColumnGeneration(), Objective())["Objective"]
+    assert stored(points)["Objective"] == pytest.approx(expected, abs=1e-6)
+    padded = np.concatenate([points, np.full((3, 2, 2), 7.0)], axis=1)
+    masses = np.concatenate([np.full((3, 4), 0.25), np.zeros((3, 2))], axis=1)
+    found = stored(padded, masses=masses)
+    assert found["Objective"] == pytest.approx(expected, abs=1e-6)
+    assert found["Atoms"].shape == (3 * 4 - 3 + 1, 3)
+
+
+def test_stored_measures_have_masses_of_their_own():
+    """Two measures on a line, of unequal sizes: quantiles are averaged."""
+    points, masses = np.array([[[0.0], [4.0]], [[1.0], [9.0]]]), np.array([[0.25, 0.75], [1.0, 0.0]])
+    found = stored(points, masses=masses)
+    assert found["Objective"] == pytest.approx((0.25 * 1 + 0.75 * 9) / 4, abs=1e-6)
+    np.testing.assert_allclose(found["Atoms"][np.argsort(found["Atoms"][:, 0])], [[0.5, 0.25], [2.5, 0.75]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"points": np.zeros((2, 3))}, r"points have shape \(2, 3\), expected 3 axes"),
+        ({"points": np.ones((1, 2, 1)), "masses": np.ones((2, 1))}, r"masses have shape \(2, 1\), expected \(1, 2\)"),
+        (
+            {"points": np.arange(2.0)[None, :, None], "masses": np.full((1, 2), 0.4)},
+            r"measures.masses\[0\]: .* sum to 0.8",
+        ),
+        ({"points": np.arange(2.0)[None, :, None], "masses": np.array([[1.5, -0.5]])}, r"marginals\[0\]\[1\] is -0.5"),
+        ({"points": np.ones((1, 2, 1))}, r"points\[0\]\[1\] = \[1.0\] occurs twice; add the masses"),
+        ({"points": np.full((1, 1, 1), np.inf)}, r"points\[0\]\[0, 0\] is inf"),
+    ],
+)
+def test_stored_measures_that_are_none_are_refused(arrays, message):
+    with pytest.raises(ValueError, match=message):
+        stored(**arrays)
+
+
+def test_a_file_without_points_is_refused():
+    held = Solving(Barycenter(StoredMeasures(Stored("a.npz", "0" * 64))), ColumnGeneration(), (Objective(),))
+    with pytest.raises(ValueError, match=r"the file has the arrays \['x'\], expected 'points'"):
+        run(held, {"problem.measures.data": {"x": np.zeros(3)}})
+
+
+def test_ellipses_are_images_padded_to_one_size():
+    family = Ellipses(3, side=7)
+    assert family.points.shape == family.shape == (3, max(family.sizes), 2)
+    assert [int(np.count_nonzero(mu)) for mu in family.masses] == list(family.sizes) == list(Barycenter(family).shape)
+    np.testing.assert_allclose(family.masses.sum(axis=1), 1.0)
+    found = last(Barycenter(family), ColumnGeneration(pricing="power_diagrams"))
+    assert found["UpperBound"] - found["DualBound"] < 1e-8
+    assert 0 < found["SupportSize"] <= sum(family.sizes) - 2
+
+
+def test_small_instances_in_many_dimensions_are_exact():
+    points = RandomMeasures(n=3, k=3, d=5, half_width=1.0)
+    exact, naive = (last(Barycenter(points), by) for by in (ColumnGeneration(), NaiveLp()))
+    assert exact["Objective"] == pytest.approx(naive["Objective"], abs=1e-8)
+    assert exact["UpperBound"] - exact["DualBound"] < 1e-8
+
+
 # ---------------------------------------------------------------- hard problems
 
 GRAPHS = {"K4": Complete(4), "cycle": Cycle(5), "random": Seeded(RandomGraph(6, p=0.5), seed=3)}
+CLIQUE3 = Clique(Cycle(5), 3)
 TO_TRANSPORT, TO_BARYCENTER = (
     ByReduction(reduction, KelleyCuts(NaiveLp())) for reduction in (CliqueToTransport(), CliqueToBarycenter())
 )
@@ -180,6 +270,26 @@ def test_what_a_reduction_makes_is_a_problem_of_its_own():
     assert cut["Objective"] == pytest.approx(-4, abs=1e-7)
 
 
+@pytest.mark.parametrize("graph", [*GRAPHS.values(), Seeded(RandomGraph(6, p=0.3), seed=0)])
+@pytest.mark.parametrize("k", [2, 3])
+def test_instances_of_a_barycenter_count_pairs_in_their_dimension(graph, k):
+    matrix = adjacency(graph)
+    found = run(Analysis(Reduced(Clique(graph, k), CliqueToBarycenter()), (InstanceSize(), CostIdentity())))
+    edges, inside = int(matrix.sum()) // 2, int(np.count_nonzero(matrix.sum(axis=1)))
+    assert found["InstanceSize"][0].tolist() == [k, inside, k * (k - 1) * edges]
+    assert found["CostIdentity"][0] < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("problem", "by", "size"),
+    [(CLIQUE3, CliqueToTransport(), [3, 5, 0]), (MaxCut(Cycle(5)), CutToTransport(), [5, 2, 0])],
+)
+def test_costs_of_other_reductions_count_too(problem, by, size):
+    found = run(Analysis(Reduced(problem, by), (InstanceSize(), CostIdentity())))
+    assert found["InstanceSize"][0].tolist() == size
+    assert found["CostIdentity"][0] == 0.0
+
+
 # ---------------------------------------------------------------- what does not fit is told when it is written
 
 FLOW = Transport(EulerFlow(4, 3, "rev"), uniform(4, 3))
@@ -194,6 +304,27 @@ CLIQUE = Clique(Complete(3), 2)
         (lambda: Connected(Complete(1), 1.0), "graph: expected a connected graph with an edge"),
         (lambda: Connected(Complete(3), 0.5), r"sign: expected 1.0 \(the worst case\) or -1.0"),
         (lambda: LowRankPlusSparse(()), "factors: expected values for each of at least one marginal"),
+        (lambda: LowRankPlusSparse(((1.0, -2.0),)), r"factors\[0\]\[1\]: .*greater than 0"),
+        (lambda: LowRankPlusSparse(((1.0, np.inf),)), r"factors\[0\]\[1\]: .*finite"),
+        (lambda: LowRankPlusSparse(A, terms=(A[:2],)), r"terms\[0\]: expected factors of the lengths \(3, 2, 3\)"),
+        (lambda: LowRankPlusSparse(A, terms=(A,) * 4), "terms: expected a rank of at most 4, got 5"),
+        (lambda: LowRankPlusSparse(A, sparse=(((0, 2, 0), 1.0),)), r"sparse\[0\]\[0\]: expected a tuple of the shape"),
+        (lambda: LowRankPlusSparse(A, sparse=LISTED + LISTED[:1]), r"sparse\[2\]\[0\]: \(0, 1, 2\) is listed twice"),
+        (lambda: Masses(((0.5, 0.4), (1.0,))), r"masses\[0\]: expected masses with the sum 1, got 0.9"),
+        (lambda: Masses(((1.0,), (1.5, -0.5))), r"masses\[1\]\[1\]: .*greater than or equal to 0"),
+        (lambda: Masses(()), "masses: expected at least one distribution"),
+        (
+            lambda: Transport(EulerFlow(2, 2, "id"), Masses(((1.0,), (0.5, 0.5)))),
+            r"marginals: expected the sizes \(2, 2\) of the cost, got \(1, 2\)",
+        ),
+        (lambda: Connected(Seeded(Complete(4), seed=0), 1.0), "nothing in Complete is drawn once per run"),
+        (
+            lambda: last(
+                Barycenter(RandomMeasures(3, 2, 4, half_width=1.0)), ColumnGeneration(pricing="power_diagrams")
+            ),
+            "by.pricing: 'power_diagrams' are for up to 3 dimensions, not 4; 'structure' searches small tensors",
+        ),
+        (lambda: Analysis(of=Hypercube(3), measure=(InstanceSize(),)), r"InstanceSize is of a Reduced\(...\) problem"),
         (lambda: Barycenter(SparseSquare(3, 2), (0.5, 0.4)), "weights: expected the sum 1, got 0.9"),
         (lambda: Barycenter(SparseSquare(3, 2), (1.0,)), "weights: expected 2, one a measure, got 1"),
         (lambda: last(CLIQUE, NaiveLp()), r"by: NaiveLp solves transport; Clique takes BruteForce\(\)"),
@@ -204,6 +335,7 @@ CLIQUE = Clique(Complete(3), 2)
         (lambda: Reduced(CLIQUE, CutToTransport()), "CutToTransport takes a MaxCut, got a Clique"),
         (lambda: last(NETWORK, MultimarginalSinkhorn(10.0, 0.1)), "MultimarginalSinkhorn needs a cost with soft sums"),
         (lambda: last(FLOW, ColumnGeneration(start="rearrangement")), "by.start: 'rearrangement' starts LowRankPlus"),
+        (lambda: last(FLOW, ColumnGeneration(start="coarse")), "by.start: 'coarse' starts a Barycenter"),
         (lambda: last(FLOW, ColumnGeneration(pricing="power_diagrams")), "by.pricing: 'power_diagrams' are searched"),
         (lambda: last(FLOW, MultimarginalSinkhorn(9.0, 0.1), Plan()), "Plan is of plans with few atoms"),
         (lambda: last(FLOW, NaiveLp(), Atoms()), "Atoms is of a Barycenter, not of a Transport"),
@@ -226,3 +358,16 @@ def test_what_is_drawn_has_no_parts_before_a_run():
         RandomGraph(3, p=0.5).adjacency  # noqa: B018 # reading it is what is refused
     with pytest.raises(ValueError, match="it has no points before"):
         RandomMeasures(3, 2, 2, half_width=1.0).points  # noqa: B018 # the same
+    with pytest.raises(ValueError, match="it has no points before"):
+        StoredMeasures(Stored("a.npz", "0" * 64)).points  # noqa: B018 # the same
+
+
+def test_a_drawn_network_that_is_not_connected_is_refused_in_its_run():
+    sparse = Seeded(RandomGraph(4, p=0.2), seed=0)
+    with pytest.raises(ValueError, match=r"Connected: the graph is not connected, its parts are \[\["):
+        last(Transport(Connected(sparse, 1.0), bernoulli(0.9, 2)), ColumnGeneration(), Objective())
+
+
+def test_an_identity_of_too_many_tuples_is_refused():
+    with pytest.raises(ValueError, match=r"CostIdentity: the cost has 1.3e\+07 entries, more than 1048576"):
+        run(Analysis(Reduced(Clique(Cycle(60), 4), CliqueToTransport()), (CostIdentity(),)))

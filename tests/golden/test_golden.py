@@ -5,7 +5,7 @@ import pytest
 from dsl import digest, load
 from tests.golden.write import FOLDER, files, written
 
-LONG = ("gulp-paper", "symmetry-paper")
+LONG = ("gulp-paper", "symmetry-paper", "tabular-paper")
 
 
 @pytest.mark.parametrize(

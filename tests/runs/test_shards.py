@@ -170,5 +170,5 @@ def test_the_rows_of_one_large_sinkhorn_are_shared():
 
 def test_a_solver_that_is_not_shared_is_refused():
     point = Solving(Wasserstein(RandomMeasures(n=4, k=2, d=1, half_width=1.0)), Quantiles(), (Objective(),))
-    with pytest.raises(RunError, match="--data-shards 2"):
+    with pytest.raises(RunError, match="--data-shards 2: Quantiles averages over no batch that devices could share"):
         run([point], 2)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import dsl
@@ -177,6 +178,18 @@ def test_arguments_that_do_not_exist(capsys, arguments):
 def test_list_names_the_shipped_studies(capsys):
     assert answer(["list"]) == 0
     assert any(line.startswith("staircase  ") and len(line) > 20 for line in capsys.readouterr().out.splitlines())
+
+
+def test_add_prints_the_noun_of_a_file_and_refuses_another_of_its_name(capsys):
+    np.savez("a.npz", x=np.ones((4, 2)), y=np.arange(4.0))
+    assert answer(["add", "a.npz", "--data", "here"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    noun = eval(lines[0], vars(dsl))
+    assert (Path("here") / noun.name).read_bytes() == Path("a.npz").read_bytes()
+    assert eval(lines[-1].removeprefix("as a task: "), vars(dsl)) == dsl.StoredExamples(noun, 4, (2,))
+    np.savez("a.npz", x=np.ones(3))
+    assert "is another file" in refused(capsys, "add", "a.npz", "--data", "here")
+    assert "nothing.npz: there is no such file" in refused(capsys, "add", "nothing.npz")
 
 
 def test_explain_groups_the_points_of_which_it_says_the_same(capsys, study):

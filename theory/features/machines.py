@@ -44,7 +44,7 @@ def slopes(kernel: Radial, squared: Float[Array, "n m"]) -> Float[Array, "n m"]:
 
 
 def kernel_fact(
-    x: Float[Array, "n d"], alpha: Float[Array, "n c"], metric: Float[Array, "d d"], kernel: Radial
+    x: Float[Array, "n d"], alpha: Float[Array, "n c"], metric: Float[Array, "d d"], slope: Float[Array, "n n"]
 ) -> Float[Array, "d d"]:
     """FACT of a kernel ridge regression, sum_i J_f(x_i)^T alpha_i x_i^T = M S.
 
@@ -52,23 +52,21 @@ def kernel_fact(
         x: inputs.
         alpha: dual coefficients.
         metric: M.
-        kernel: k(q).
+        slope: k'(q_ij) for all pairs of inputs: `slopes(kernel, metric_distances(x, x, metric))`.
 
     Source: derived from the main theorem of arXiv 2507.05644: the residual is the ridge times alpha, which cancels it.
     """
-    return metric @ fact_factor(x, alpha, metric, kernel)
+    return metric @ fact_factor(x, alpha, slope)
 
 
-def fact_factor(
-    x: Float[Array, "n d"], alpha: Float[Array, "n c"], metric: Float[Array, "d d"], kernel: Radial
-) -> Float[Array, "d d"]:
+def fact_factor(x: Float[Array, "n d"], alpha: Float[Array, "n c"], slope: Float[Array, "n n"]) -> Float[Array, "d d"]:
     """S = sum_ij k'(q_ij) <alpha_i, alpha_j> (x_i - x_j)(x_i - x_j)^T, symmetric, in O(n^2 (c + d) + n d^2).
 
     -S/2 is the gradient in M of min_f (1/2) sum |f - y|^2 / ridge + (1/2) |f|^2 over the space of K_M.
 
     Source: derived, see `kernel_fact`.
     """
-    pairs = slopes(kernel, metric_distances(x, x, metric)) * (alpha @ alpha.T)
+    pairs = slope * (alpha @ alpha.T)
     return 2 * (x.T @ (jnp.sum(pairs, axis=1)[:, None] * x) - x.T @ pairs @ x)
 
 
@@ -76,7 +74,7 @@ def kernel_agop(
     x: Float[Array, "n d"],
     alpha: Float[Array, "n c"],
     metric: Float[Array, "d d"],
-    kernel: Radial,
+    slope: Float[Array, "n n"],
     centre: bool = False,
 ) -> Float[Array, "d d"]:
     """The average gradient outer product (1/n) sum_i J_f(x_i)^T J_f(x_i), output by output.
@@ -85,12 +83,11 @@ def kernel_agop(
         x: inputs.
         alpha: dual coefficients.
         metric: M.
-        kernel: k(q).
+        slope: k'(q_ij) for all pairs of inputs: `slopes(kernel, metric_distances(x, x, metric))`.
         centre: whether to subtract the mean Jacobian over the inputs first.
 
     Source: standard; centring as in the modular-arithmetic experiments that arXiv 2507.05644 compares with.
     """
-    slope = slopes(kernel, metric_distances(x, x, metric))
 
     def add(total: Float[Array, "d d"], weights: Float[Array, "n"]) -> tuple[Float[Array, "d d"], None]:
         rows = 2 * ((slope @ weights)[:, None] * x - slope @ (weights[:, None] * x))
@@ -106,7 +103,7 @@ def nfa_update(
     x: Float[Array, "n d"],
     alpha: Float[Array, "n c"],
     metric: Float[Array, "d d"],
-    kernel: Radial,
+    slope: Float[Array, "n n"],
     power: Scalar = 0.5,
     centre: bool = False,
 ) -> Float[Array, "d d"]:
@@ -114,22 +111,22 @@ def nfa_update(
 
     Source: the algorithms that arXiv 2507.05644 compares with (settings from their public code).
     """
-    return psd_power(kernel_agop(x, alpha, metric, kernel, centre), power)
+    return psd_power(kernel_agop(x, alpha, metric, slope, centre), power)
 
 
 def fact_update(
-    x: Float[Array, "n d"], alpha: Float[Array, "n c"], metric: Float[Array, "d d"], kernel: Radial
+    x: Float[Array, "n d"], alpha: Float[Array, "n c"], metric: Float[Array, "d d"], slope: Float[Array, "n n"]
 ) -> Float[Array, "d d"]:
     """M <- (F F^T)^(1/2) with F = FACT; fixed where F = M.
 
     Source: arXiv 2507.05644 (from memory, unverified).
     """
-    found = kernel_fact(x, alpha, metric, kernel)
+    found = kernel_fact(x, alpha, metric, slope)
     return psd_power(found @ found.T, 0.5)
 
 
 def fact_mean_update(
-    x: Float[Array, "n d"], alpha: Float[Array, "n c"], metric: Float[Array, "d d"], kernel: Radial
+    x: Float[Array, "n d"], alpha: Float[Array, "n c"], metric: Float[Array, "d d"], slope: Float[Array, "n n"]
 ) -> Float[Array, "d d"]:
     """M <- (F M M^T F^T)^(1/4), which is |M S M|^(1/2): the geometric mean of FACT and the last M.
 
@@ -137,7 +134,7 @@ def fact_mean_update(
 
     Source: the stabilised update of arXiv 2507.05644 (from memory, unverified); the short form is derived.
     """
-    values, vectors = jnp.linalg.eigh(metric @ fact_factor(x, alpha, metric, kernel) @ metric)
+    values, vectors = jnp.linalg.eigh(metric @ fact_factor(x, alpha, slope) @ metric)
     return (vectors * jnp.sqrt(jnp.abs(values))[None, :]) @ vectors.T
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from theory.arrays import Scalar
 from theory.representation.spectra import (
     Features,
     Ridges,
@@ -137,7 +138,12 @@ def svcca(a: Features, b: Features, keep: float = 0.99) -> Float[Array, ""]:
     if not 0 < keep <= 1:
         raise ValueError(f"keep is {keep}; expected a share in (0, 1]")
     check_pair(a, b)
-    return cca_between(_leading(spectrum(a), keep), _leading(spectrum(b), keep))
+    return svcca_between(spectrum(a), spectrum(b), keep)
+
+
+def svcca_between(a: Spectrum, b: Spectrum, keep: Scalar) -> Float[Array, ""]:
+    """`svcca` from spectral factors."""
+    return cca_between(_leading(a, keep), _leading(b, keep))
 
 
 def pwcca(a: Features, b: Features) -> Float[Array, ""]:
@@ -148,11 +154,14 @@ def pwcca(a: Features, b: Features) -> Float[Array, ""]:
     Source: arXiv 1806.05759 (from memory, unverified); the code of arXiv 2210.06545 normalises before it truncates.
     """
     check_pair(a, b)
-    x, y = spectrum(a), spectrum(b)
-    left, rho, _ = jnp.linalg.svd(x.directions.T @ y.directions, full_matrices=False)
-    units = jnp.asarray(a) - jnp.mean(jnp.asarray(a), axis=0, keepdims=True)
-    shares = jnp.sum(jnp.abs((x.directions @ left).T @ units), axis=1)
-    shares = jnp.where(jnp.arange(len(rho)) < _smaller_rank(x, y), shares, 0.0)
+    return pwcca_between(spectrum(a), spectrum(b))
+
+
+def pwcca_between(a: Spectrum, b: Spectrum) -> Float[Array, ""]:
+    """`pwcca` from spectral factors."""
+    left, rho, _ = jnp.linalg.svd(a.directions.T @ b.directions, full_matrices=False)
+    shares = jnp.sum(jnp.abs(left.T @ a.units), axis=1)
+    shares = jnp.where(jnp.arange(len(rho)) < _smaller_rank(a, b), shares, 0.0)
     return 1 - jnp.sum(shares * jnp.clip(rho, 0.0, 1.0)) / jnp.sum(shares)
 
 
@@ -236,8 +245,8 @@ def _smaller_rank(a: Spectrum, b: Spectrum) -> Float[Array, ""]:
     return jnp.minimum(jnp.sum(a.present), jnp.sum(b.present)).astype(a.values.dtype)
 
 
-def _leading(of: Spectrum, keep: float) -> Spectrum:
+def _leading(of: Spectrum, keep: Scalar) -> Spectrum:
     """The directions up to the first that completes the share."""
     before = jnp.cumsum(of.values) - of.values
     inside = before < keep * jnp.sum(of.values)
-    return Spectrum(of.directions * inside[None, :], of.values * inside)
+    return Spectrum(of.directions * inside[None, :], of.values * inside, of.units * inside[:, None])

@@ -49,9 +49,14 @@ def stacked_spectra(representations: Sequence[Features]) -> Spectrum:
         raise ValueError(f"representation {i} has {sizes[i]} inputs and the first {sizes[0]}; expected the same ones")
     found = [spectrum(jnp.asarray(x)) for x in representations]
     width = max(len(one.values) for one in found)
-    fill = lambda one: width - len(one.values)
-    directions = [jnp.pad(one.directions, ((0, 0), (0, fill(one)))) for one in found]
-    return Spectrum(jnp.stack(directions), jnp.stack([jnp.pad(one.values, (0, fill(one))) for one in found]))
+    widest = max(one.units.shape[1] for one in found)
+
+    def filled(one: Spectrum) -> Spectrum:
+        more = width - len(one.values)
+        units = jnp.pad(one.units, ((0, more), (0, widest - one.units.shape[1])))
+        return Spectrum(jnp.pad(one.directions, ((0, 0), (0, more))), jnp.pad(one.values, (0, more)), units)
+
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *map(filled, found))
 
 
 def classical_mds(distances: Features, dimensions: int = 2) -> Float[Array, "m k"]:
@@ -108,4 +113,4 @@ def _over_pairs(metric: Metric, stacked: Spectrum, rows: np.ndarray, columns: np
 
 
 def _at(stacked: Spectrum, i: Int[Array, ""]) -> Spectrum:
-    return Spectrum(stacked.directions[i], stacked.values[i])
+    return jax.tree.map(lambda part: part[i], stacked)

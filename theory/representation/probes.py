@@ -39,8 +39,8 @@ def prediction_gaps(predictions: Sequence[Float[Array, "m"]]) -> Float[Array, "k
 
 @jax.custom_batching.sequential_vmap
 def _solved(matrix: Float[Array, "d d"], vector: Float[Array, "d"]) -> Float[Array, "d"]:
-    # One after another: jaxlib's batched factorisations wait for threads of the pool in which the devices run, and on
-    # as many devices as threads they wait for ever.
+    # One after another: jaxlib's batched factorisations wait for threads of the pool in which the devices run, and many
+    # of them wait for ever, even where that pool has more threads than devices.
     return linalg.cho_solve(linalg.cho_factor(matrix, lower=True), vector)
 
 

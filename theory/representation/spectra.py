@@ -22,10 +22,12 @@ class Spectrum(NamedTuple):
     Attributes:
         directions: left singular vectors of the (n, d) data matrix, columns of zeros beyond its rank, shape (n, r).
         values: eigenvalues mu of Sigma in descending order, zeros beyond the rank, shape (r,).
+        units: what each direction contributes to each unit: directions @ units is the data matrix, shape (r, d).
     """
 
     directions: Float[Array, "n r"]
     values: Float[Array, "r"]
+    units: Float[Array, "r d"]
 
     @property
     def present(self) -> Bool[Array, "r"]:
@@ -53,10 +55,10 @@ def spectrum(features: Features, centre: bool = True, normalise: bool = True) ->
     _check(x, centre, normalise)
     x = x - jnp.mean(x, axis=0, keepdims=True) if centre else x
     x = x / jnp.linalg.norm(x) if normalise else x / jnp.sqrt(x.shape[0])
-    u, s, _ = jnp.linalg.svd(x, full_matrices=False)
+    u, s, v = jnp.linalg.svd(x, full_matrices=False)
     values = s**2
     present = values > values[0] * max(x.shape) * jnp.finfo(x.dtype).eps
-    return Spectrum(u * present[None, :], values * present)
+    return Spectrum(u * present[None, :], values * present, v * (s * present)[:, None])
 
 
 def ridge_filter(of: Spectrum, lam: Ridges) -> Float[Array, "*lams r"]:

@@ -1,5 +1,9 @@
 """Multimarginal optimal transport: costs with structure, their oracles, solvers with certificates, and reductions."""
 
+from theory.transport.approximate import Approximation as Approximation
+from theory.transport.approximate import couplings_bound as couplings_bound
+from theory.transport.approximate import exact_plan as exact_plan
+from theory.transport.approximate import value_of as value_of
 from theory.transport.barycenter_cost import BarycenterCost as BarycenterCost
 from theory.transport.barycenters import Measure as Measure
 from theory.transport.barycenters import barycenter as barycenter
@@ -15,9 +19,11 @@ from theory.transport.cost import Pricing as Pricing
 from theory.transport.cost import SoftCost as SoftCost
 from theory.transport.cost import TensorCost as TensorCost
 from theory.transport.cost import dense as dense
+from theory.transport.ellipses import nested_ellipses as nested_ellipses
 from theory.transport.ellipsoid import Ellipsoid as Ellipsoid
 from theory.transport.graphical import GraphicalCost as GraphicalCost
 from theory.transport.graphical import chain_cost as chain_cost
+from theory.transport.local_search import pairwise_bound as pairwise_bound
 from theory.transport.low_rank import LowRankPlusSparseCost as LowRankPlusSparseCost
 from theory.transport.multiplicative_weights import MultiplicativeWeights as MultiplicativeWeights
 from theory.transport.naive import NaiveLp as NaiveLp
@@ -36,6 +42,7 @@ from theory.transport.plan import SparsePlan as SparsePlan
 from theory.transport.plan import monotone_plan as monotone_plan
 from theory.transport.plan import round_scaled as round_scaled
 from theory.transport.plan import round_sparse as round_sparse
+from theory.transport.powers import marginals_by_powers as marginals_by_powers
 from theory.transport.problem import Problem as Problem
 from theory.transport.problem import Solution as Solution
 from theory.transport.problem import dual_value as dual_value

@@ -12,12 +12,12 @@ from theory.transport.cost import (
     Minimum,
     Potentials,
     Pricing,
-    TensorCost,
     Tuples,
     dense,
     expect_finite,
     gathered,
 )
+from theory.transport.local_search import local_minima, pairwise_bound
 from theory.transport.power_diagram import Sites, minimum
 
 _DIMENSIONS = 3  # boxes have 2^d corners
@@ -76,24 +76,21 @@ class BarycenterCost(Cost):
         return values
 
     def argmin(self, p: Potentials) -> Minimum:
-        """The least reduced cost, by a search over power diagrams, within 1e-11 of the squared diameter and rounding.
-
-        Raises:
-            ValueError: as `price`.
-        """
+        """The least reduced cost within 1e-11 of the squared diameter and rounding, or the best one of `price`."""
         found = self.price(p)
         reduced = self.at(found.tuples) - gathered(p, found.tuples)
         best = int(reduced.argmin())
         return Minimum(tuple(map(int, found.tuples[best])), float(reduced[best]), found.lower)
 
     def price(self, p: Potentials) -> Pricing:
-        """The tuples that the search over power diagrams meets; in more than three dimensions, those of the tensor.
+        """The tuples that the search over power diagrams meets.
 
-        Raises:
-            ValueError: if there are more than three dimensions and the tensor has more than 2^22 entries.
+        In more than three dimensions the tensor is searched where it has at most 2^22 entries. Else the search is
+        local, and its lower bound, which comes from pairs of measures, may stay below the minimum.
         """
-        if self.points[0].shape[1] > _DIMENSIONS:
-            return self._written_down().price(p)
+        high_dimensional = self.points[0].shape[1] > _DIMENSIONS
+        if high_dimensional and math.prod(self.shape) <= MAX_DENSE:
+            return dense(self).price(p)
         origin, low, high = self._box()
         sites = self._sites(p, origin)
         diameter, largest = (
@@ -101,6 +98,10 @@ class BarycenterCost(Cost):
             float(np.abs(sites.offsets[np.isfinite(sites.offsets)]).max()),
         )
         rounding = 4 * len(self.shape) * np.finfo(float).eps * (diameter + largest)
+        if high_dimensional:
+            tuples = local_minima(sites, np.concatenate(self.points) - origin)
+            best = float((self.at(tuples) - gathered(p, tuples)).min())
+            return Pricing(tuples, min(best, pairwise_bound(self.points, self.weights, p)) - float(rounding))
         search = minimum(sites, low, high, _TOLERANCE * diameter + 4 * rounding)
         return Pricing(search.tuples, search.lower - float(rounding))
 
@@ -108,15 +109,6 @@ class BarycenterCost(Cost):
         """Zero and a quarter of the squared diameter of all points: no variance is larger."""
         _, low, high = self._box()
         return 0.0, float(np.sum((high - low) ** 2)) / 4
-
-    def _written_down(self) -> TensorCost:
-        d, size, rows = self.points[0].shape[1], math.prod(self.shape), sum(self.shape)
-        if size > MAX_DENSE:
-            raise ValueError(
-                f"BarycenterCost: in dimension {d} the whole tensor is searched; its {size:.3g} entries are more than "
-                f"{MAX_DENSE}; fixed_support fits: a support of m points makes {rows} m variables"
-            )
-        return dense(self)
 
     def _box(self) -> tuple[Float64[np.ndarray, "d"], Float64[np.ndarray, "d"], Float64[np.ndarray, "d"]]:
         """The middle of all points, and the corners of a box around them, from the middle."""

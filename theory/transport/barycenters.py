@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.optimize import linprog
-from scipy.sparse import block_diag, csr_array, eye_array, hstack, kron, vstack
 
 from theory.transport.barycenter_cost import BarycenterCost
 from theory.transport.column_generation import ColumnGeneration
@@ -46,7 +44,10 @@ def barycenter(cost: BarycenterCost, plan: SparsePlan) -> Measure:
 
 
 def free_support(cost: BarycenterCost, masses: Marginals, tol: float = 1e-9) -> tuple[Measure, Solution]:
-    """The exact barycenter, in up to three dimensions (or on small instances), with its certificate.
+    """The barycenter with its certificate: exact in up to three dimensions and on small instances.
+
+    In more dimensions, with more than 2^22 tuples, pricing is local: the certified interval of the solution says how
+    far from optimal its value may be.
 
     Args:
         cost: the points of the measures, and the weights.
@@ -57,7 +58,7 @@ def free_support(cost: BarycenterCost, masses: Marginals, tol: float = 1e-9) -> 
         The barycenter, and the solution of the transport problem.
 
     Raises:
-        ValueError: if the masses do not match, or the instance is too large for its dimension.
+        ValueError: if the masses do not match.
 
     Source: arXiv 2006.08012 (the approach; from memory, unverified); pricing as in `power_diagram`.
     """
@@ -105,6 +106,9 @@ def fixed_support(
     Raises:
         ValueError: if the linear program has more than 2^21 variables, or HiGHS gives no answer.
     """
+    from scipy.optimize import linprog  # slow to import, and only for this
+    from scipy.sparse import block_diag, csr_array, eye_array, hstack, kron, vstack
+
     marginals, m = Problem(cost, masses).marginals, len(support)
     if (size := m * (sum(cost.shape) + 1)) > _MOST_VARIABLES:
         raise ValueError(

@@ -6,14 +6,20 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Float64
 
+from theory.transport.barycenter_cost import BarycenterCost
+from theory.transport.coarsening import coarsened, coarsens, moved_potentials, split
 from theory.transport.cost import Cost, Pricing, Tuples, gathered
 from theory.transport.low_rank import LowRankPlusSparseCost
 from theory.transport.master import Master
 from theory.transport.plan import SparsePlan, marginal_error, monotone_plan, refined, round_sparse
 from theory.transport.problem import Problem, Solution, dual_value
 
-Start: TypeAlias = Literal["north_west", "rearrangement"]
-"""The plan that the first linear program has: `monotone_plan`, or the rearrangement of a low-rank cost."""
+Start: TypeAlias = Literal["north_west", "rearrangement", "coarse"]
+"""The plan that the first linear program has.
+
+`monotone_plan`, the rearrangement of a low-rank cost, or that of a barycenter of fewer points, whose potentials are the
+first ones too; where there are few points or more than three dimensions, this is `monotone_plan`.
+"""
 
 _LEAST_TOL = 1e-9
 
@@ -72,15 +78,16 @@ class ColumnGeneration:
         """The first linear program.
 
         Raises:
-            ValueError: if the start is a rearrangement and the cost is not low-rank, or tol is below 1e-9.
+            ValueError: if the start is for another cost, or tol is below 1e-9.
         """
         if self.tol < _LEAST_TOL:
             raise ValueError(f"ColumnGeneration: tol is {self.tol}, expected at least {_LEAST_TOL} of the cost's range")
         master = Master(problem.marginals, _scale(problem.cost))
-        first = np.unique(np.concatenate([self._first(problem).tuples, _star(problem)]), axis=0)
+        start, centre = self._first(problem)
+        good = problem.cost.initial_tuples(problem.marginals)
+        first = np.unique(np.concatenate([start, _star(problem), good]), axis=0)
         master.add(first, problem.cost.at(first))
         masses, potentials = master.solve()
-        centre = problem.cost.initial_potentials(problem.marginals)
         lower = dual_value(problem, centre)
         value = float(masses @ master.costs)
         return State(master, master.tuples, masses, potentials, centre, value, lower, 1, False)
@@ -132,13 +139,31 @@ class ColumnGeneration:
             state = self.step(problem, state)
         return self.answer(problem, state)
 
-    def _first(self, problem: Problem) -> SparsePlan:
-        if self.start == "north_west":
-            return monotone_plan(problem.marginals)
-        if not isinstance(problem.cost, LowRankPlusSparseCost):
-            kind = type(problem.cost).__name__
-            raise ValueError(f"start: 'rearrangement' needs a LowRankPlusSparseCost, got a {kind}; use 'north_west'")
-        return problem.cost.rearrangement(problem.marginals)
+    def _first(self, problem: Problem) -> tuple[Tuples, tuple[Float64[np.ndarray, "_"], ...]]:
+        """The tuples of a plan, and potentials."""
+        cost, potentials = problem.cost, problem.cost.initial_potentials(problem.marginals)
+        needed = {"rearrangement": LowRankPlusSparseCost, "coarse": BarycenterCost}.get(self.start, Cost)
+        if not isinstance(cost, needed):
+            kind = type(cost).__name__
+            raise ValueError(f"start: {self.start!r} needs a {needed.__name__}, got a {kind}; use 'north_west'")
+        if isinstance(cost, LowRankPlusSparseCost) and self.start == "rearrangement":
+            return cost.rearrangement(problem.marginals).tuples, potentials
+        plan = monotone_plan(problem.marginals).tuples
+        if isinstance(cost, BarycenterCost) and self.start == "coarse" and coarsens(cost):
+            near, potentials = self._from_coarser(problem, cost)
+            plan = np.concatenate([plan, near])
+        return plan, potentials
+
+    def _from_coarser(
+        self, problem: Problem, cost: BarycenterCost
+    ) -> tuple[Tuples, tuple[Float64[np.ndarray, "_"], ...]]:
+        """Tuples and potentials near those of a barycenter of fewer points, which is found in the same way."""
+        coarser = coarsened(cost, problem.marginals)
+        solution = self.solve(Problem(coarser.cost, coarser.marginals))
+        assert isinstance(solution.plan, SparsePlan)
+        potentials = moved_potentials(cost, coarser, solution.potentials)
+        near = split(coarser, solution.plan, problem.marginals)
+        return np.concatenate([near, cost.price(potentials).tuples]), potentials
 
     def _search(self, problem: Problem, state: State, tol: float) -> tuple[Pricing, State]:
         """Searches from the best potentials towards those of the linear program, until there is a column."""

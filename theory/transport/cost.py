@@ -80,6 +80,10 @@ class Cost(eqx.Module):
         """Potentials to begin a search with: by default zero."""
         return tuple(np.zeros(n) for n in self.shape)
 
+    def initial_tuples(self, marginals: Sequence[Float64[np.ndarray, "_"]]) -> Tuples:
+        """Tuples that a good plan may have, to begin column generation with: by default none."""
+        return np.empty((0, len(self.shape)), np.int64)
+
 
 class SoftCost(Cost):
     """A cost whose sums of exponentials can be computed."""

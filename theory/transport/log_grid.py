@@ -16,6 +16,11 @@ from jaxtyping import Array, Float, Float64, Int
 
 from theory.transport.cost import LogWeights, Potentials, log_sum
 
+MOST_RANK = 4
+"""The largest rank for which the grid has room for the 32 points in each direction that higher ranks are given."""
+
+_MOST_POINTS = 2**22
+
 
 class LogGrid(NamedTuple):
     """The rounded logarithms of the factors."""
@@ -39,7 +44,7 @@ def log_grid(factors: Sequence[Float64[np.ndarray, "_ r"]], bins: int) -> LogGri
         The grid, of about bins^r points.
 
     Raises:
-        ValueError: if there are fewer than 2 bins.
+        ValueError: if there are fewer than 2 bins, or the grid has more than 2^22 points.
     """
     if bins < 2:
         raise ValueError(f"log_grid: bins is {bins}, expected at least 2 in each direction")
@@ -49,6 +54,7 @@ def log_grid(factors: Sequence[Float64[np.ndarray, "_ r"]], bins: int) -> LogGri
     unit = np.where(width > 0, width / (bins - 1), 1.0)
     steps = tuple(np.rint((log - least) / unit).astype(np.int64) for log, least in zip(logs, lowest, strict=True))
     sizes = np.sum([step.max(axis=0) for step in steps], axis=0) + 1
+    _expect_few(sizes, bins)
     at = [low[axis] + unit[axis] * np.arange(n) for axis, n in enumerate(sizes)]
     values = np.sum([np.exp(mesh) for mesh in np.meshgrid(*at, indexing="ij")], axis=0)
     rest = [log - least - unit * step for log, least, step in zip(logs, lowest, steps, strict=True)]
@@ -108,6 +114,15 @@ def moved(grid: LogGrid, sums: Float[Array, "..."], i: int) -> Float[Array, "n .
     return jax.vmap(lambda step: jax.lax.dynamic_slice(padded, jnp.array(size) - step, size))(
         jnp.asarray(grid.steps[i])
     )
+
+
+def _expect_few(sizes: Int[np.ndarray, "r"], bins: int) -> None:
+    if (size := float(np.prod(sizes.astype(float)))) > _MOST_POINTS:
+        fit = int(_MOST_POINTS ** (1 / len(sizes)))
+        raise ValueError(
+            f"log_grid: rank {len(sizes)} with {bins} bins makes a grid of {size:.3g} points, more than "
+            f"{_MOST_POINTS}; about {fit} bins fit, or a rank of at most {MOST_RANK}"
+        )
 
 
 def _shifted(c: Int[np.ndarray, "r"]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:

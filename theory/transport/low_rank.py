@@ -26,6 +26,7 @@ from theory.transport.cost import (
 from theory.transport.log_grid import LogGrid, least, log_grid, log_sums, moved
 from theory.transport.plan import Marginals, SparsePlan, monotone_plan, recoupled
 from theory.transport.tangents import tangent_bound
+from theory.transport.unlisted import log_sums_unlisted
 
 _SMALL = 2**17
 _COLUMNS = 64
@@ -163,15 +164,20 @@ class LowRankPlusSparseCost(SoftCost):
 
     def log_marginal(self, log_weights: LogWeights, scale: Scalar, i: int) -> Float[Array, "_"]:
         """The logarithm of sum over tuples with j_i = v of exp(sum_l w_l[j_l] - scale C_j), with R on the grid."""
-        arrived = moved(self.grid, log_sums(self.grid, log_weights, skipped=i), i)
-        terms = arrived - scale * jnp.asarray(self.grid.values)
-        total = log_sum(terms.reshape(len(terms), -1), axis=1) + jnp.asarray(log_weights[i])
-        for entry, value in zip(jnp.asarray(self.entries), jnp.asarray(self.values), strict=True):
-            weight = sum(jnp.asarray(w)[v] for w, v in zip(log_weights, entry, strict=True))
-            at = jnp.stack([jnp.asarray(step)[v] for step, v in zip(self.grid.steps, entry, strict=True)]).sum(axis=0)
-            base = weight - scale * jnp.asarray(self.grid.values)[tuple(at)]
-            total = total.at[entry[i]].set(_exchanged(total[entry[i]], base, base - scale * value))
-        return total
+        if not len(self.entries):
+            arrived = moved(self.grid, log_sums(self.grid, log_weights, skipped=i), i)
+            return self._summed(arrived, scale) + jnp.asarray(log_weights[i])
+        entries = jnp.asarray(self.entries)
+        total = self._summed(log_sums_unlisted(self.grid, log_weights, entries, i), scale)
+        weights = sum(jnp.asarray(w)[v] for w, v in zip(log_weights, entries.T, strict=True))
+        at = jnp.stack([jnp.asarray(step)[v] for step, v in zip(self.grid.steps, entries.T, strict=True)]).sum(axis=0)
+        listed = weights - scale * (jnp.asarray(self.grid.values)[tuple(at.T)] + jnp.asarray(self.values))
+        apart = jnp.where(entries[:, i, None] == jnp.arange(len(total)), listed[:, None], -jnp.inf)
+        return log_sum(jnp.concatenate([total[None], apart]), axis=0)
+
+    def _summed(self, sums: Float[Array, "n ..."], scale: Scalar) -> Float[Array, "n"]:
+        """The sums over grid points, weighted by exp(-scale R)."""
+        return log_sum((sums - scale * jnp.asarray(self.grid.values)).reshape(len(sums), -1), axis=1)
 
     def _paired(self, plan: SparsePlan, some: Bool[np.ndarray, "k"]) -> SparsePlan:
         """The plan with the products over some marginals against those over the others, counter-monotonely."""
@@ -206,14 +212,6 @@ def _without(index: tuple[int, ...], p: list[Float64[np.ndarray, "_"]]) -> list[
         if np.isfinite(only[i]).any():
             parts.append(only)
     return parts
-
-
-def _exchanged(total: Float[Array, ""], taken: Float[Array, ""], given: Float[Array, ""]) -> Float[Array, ""]:
-    """log(exp(total) - exp(taken) + exp(given)); what is left is at least a rounding error of the total."""
-    excluded = taken == -jnp.inf
-    safe = jnp.where(excluded, 0.0, total)
-    left = jnp.maximum(-jnp.expm1(jnp.where(excluded, -1.0, taken) - safe), jnp.finfo(total.dtype).eps)
-    return jnp.where(excluded, total, jnp.logaddexp(safe + jnp.log(left), given))
 
 
 def _expect_factors(factors: Sequence[Float64[np.ndarray, "_ _"]]) -> None:

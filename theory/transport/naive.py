@@ -4,8 +4,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linprog
-from scipy.sparse import csr_array
 
 from theory.transport.cost import dense, every_tuple
 from theory.transport.plan import SparsePlan, marginal_error, refined, round_sparse
@@ -34,6 +32,9 @@ class NaiveLp:
         Raises:
             ValueError: if the tensor is larger than `most`, or HiGHS gives no answer.
         """
+        from scipy.optimize import linprog  # slow to import, and only for this
+        from scipy.sparse import csr_array
+
         shape = problem.cost.shape
         if math.prod(shape) > self.most:
             raise ValueError(

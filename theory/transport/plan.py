@@ -9,8 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Float64, Int
-from scipy.sparse import csr_array
-from scipy.sparse.linalg import lsqr
 
 from theory.arrays import Scalar
 from theory.transport.cost import Cost, LogWeights, SoftCost, Tuples, every_tuple, expect_dense
@@ -184,6 +182,9 @@ def refined(plan: SparsePlan, marginals: Marginals) -> SparsePlan:
     Returns:
         The changed plan, or these atoms unchanged where a mass would be negative or the error no smaller.
     """
+    from scipy.sparse import csr_array  # slow to import, and only for this
+    from scipy.sparse.linalg import lsqr
+
     plan = SparsePlan(plan.shape, plan.tuples[plan.masses > _DUST], plan.masses[plan.masses > _DUST])
     starts = np.cumsum([0, *plan.shape[:-1]])
     columns = np.repeat(np.arange(len(plan.masses)), len(plan.shape))

@@ -14,7 +14,6 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float64, Int
-from scipy.optimize import linprog
 
 from theory.transport.barycenter_cost import BarycenterCost
 from theory.transport.cost import Cost, Potentials, TensorCost, every_tuple, expect_dense
@@ -185,6 +184,8 @@ def _model_minimum(
     cuts: Float64[np.ndarray, "c m"], constants: Float64[np.ndarray, "c"], shape: tuple[int, ...]
 ) -> tuple[float, tuple[Float64[np.ndarray, "_"], ...]]:
     """The least value over marginals of the largest cut, and a vertex where it is attained."""
+    from scipy.optimize import linprog  # slow to import, and only for this
+
     m = cuts.shape[1]
     sums = np.zeros((len(shape), m + 1))
     sums[np.repeat(np.arange(len(shape)), shape), np.arange(m)] = 1

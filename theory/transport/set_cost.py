@@ -10,15 +10,16 @@ import math
 from collections.abc import Sequence
 
 import equinox as eqx
-import networkx as nx
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int
 
 from theory.transport.cost import Cost, Minimum, Potentials, Pricing, Tuples, exact_minimum, gathered
 from theory.transport.plan import Marginals
 
 _ROOM = 2**22
 _ROUNDING = 1e-9
+_TREES = 10  # to begin with, for each vertex
+_TIE = 1e-3
 
 
 class SetCost(Cost):
@@ -89,14 +90,13 @@ class Reliability(SetCost):
     best: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
-        graph = nx.Graph(self.edges)
         distinct = {frozenset(edge) for edge in self.edges}
         if any(len(edge) < 2 for edge in distinct) or len(distinct) < len(self.edges):
             raise ValueError("Reliability: expected distinct edges between distinct vertices")
-        if sorted(graph) != list(range(len(graph))) or not graph:
-            raise ValueError(f"Reliability: the edges name vertices {sorted(graph)}, expected 0, 1, ..., v - 1")
-        if not nx.is_connected(graph):
-            parts = [sorted(part) for part in nx.connected_components(graph)]
+        named = sorted({v for edge in self.edges for v in edge})
+        if named != list(range(len(named))) or not named:
+            raise ValueError(f"Reliability: the edges name vertices {named}, expected 0, 1, ..., v - 1")
+        if len(parts := components(len(named), self.edges)) > 1:
             raise ValueError(f"Reliability: the graph is not connected, its parts are {parts}")
 
     @property
@@ -118,10 +118,28 @@ class Reliability(SetCost):
 
         Worst case: 1 over the edge connectivity for an edge that is down. Best case: 1/(v - 1) for one that is up.
         """
+        import networkx as nx  # slow, and only for graphs
+
         if self.best:
             return tuple(np.array([0.0, -1 / (self.vertices - 1)]) + 1 / self.elements for _ in self.edges)
         connectivity = nx.edge_connectivity(nx.Graph(self.edges))
         return tuple(np.array([-1 / connectivity, 0.0]) + 1 / self.elements for _ in self.edges)
+
+    def initial_tuples(self, marginals: Marginals) -> Tuples:
+        """Best case: spanning trees that load the edges alike, each of the edges that earlier ones load least.
+
+        Loads are relative to the probability that an edge is up; ties are broken at random, or all would be at one
+        vertex. Worst case: none.
+        """
+        if not self.best:
+            return super().initial_tuples(marginals)
+        up, load = np.array([mu[1] for mu in marginals]), np.zeros(self.elements)
+        trees, ties = np.zeros((_TREES * self.vertices, self.elements), np.int64), np.random.default_rng(0)
+        for tree in trees:
+            held = self._tree(-(load + ties.uniform(1, 1 + _TIE, self.elements)) / np.maximum(up, _ROUNDING))
+            load[held] += 1
+            tree[held] = 1
+        return np.unique(trees, axis=0)
 
     def of(self, sets: Bool[np.ndarray, "m k"]) -> Float64[np.ndarray, "m"]:
         """Whether the edges of each set do not do what is hoped for: 0 or 1."""
@@ -150,6 +168,8 @@ class Reliability(SetCost):
 
     def _cut(self, up: Bool[np.ndarray, "k"], weights: Float64[np.ndarray, "k"]) -> Bool[np.ndarray, "k"]:
         """The set without a global minimum cut."""
+        import networkx as nx  # slow, and only for graphs
+
         graph = nx.Graph()
         graph.add_weighted_edges_from((*self.edges[e], float(weights[e])) for e in np.flatnonzero(up))
         _, (side, _) = nx.stoer_wagner(graph)
@@ -178,11 +198,26 @@ class Reliability(SetCost):
             found[-1][tree] = True
         return np.array(found)
 
-    def _tree(self, keys: Float64[np.ndarray, "k"]) -> list[int]:
+    def _tree(self, keys: Float64[np.ndarray, "k"]) -> Int[np.ndarray, "t"]:
         """The edges of a maximum spanning tree."""
-        graph = nx.Graph()
-        graph.add_edges_from((*edge, {"weight": keys[e], "edge": e}) for e, edge in enumerate(self.edges))
-        return [data["edge"] for _, _, data in nx.maximum_spanning_edges(graph, data=True)]
+        from scipy.sparse import csr_array  # slow, and only for trees
+        from scipy.sparse.csgraph import minimum_spanning_tree
+
+        order, (a, b) = np.argsort(-keys, kind="stable"), np.array(self.edges).T
+        places = np.arange(1, len(keys) + 1)  # not weights, of which zero would be no edge
+        tree = minimum_spanning_tree(csr_array((places, (a[order], b[order])), shape=(self.vertices,) * 2))
+        return order[tree.data.astype(np.int64) - 1]
+
+
+def components(vertices: int, edges: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """The vertices 0..v-1 of each connected part of a graph."""
+    from scipy.sparse import csr_array  # slow, and only for graphs
+    from scipy.sparse.csgraph import connected_components
+
+    a, b = np.array(edges, np.int64).reshape(-1, 2).T
+    graph = csr_array((np.ones(len(a)), (a, b)), shape=(vertices, vertices))
+    count, labels = connected_components(graph, directed=False)
+    return [np.flatnonzero(labels == part).tolist() for part in range(count)]
 
 
 def complete_graph(vertices: int) -> Sequence[tuple[int, int]]:

@@ -16,7 +16,7 @@ from theory.transport import (
     ott_barycenters,
     uniform,
 )
-from theory.transport.approximate import approximation, exact_plan, padded, pairwise_bound, squared, value_of
+from theory.transport.approximate import approximation, couplings_bound, exact_plan, padded, squared, value_of
 
 
 def instance(seed: int, sizes: tuple[int, ...] = (4, 3, 5), d: int = 2) -> tuple[BarycenterCost, list[np.ndarray]]:
@@ -64,9 +64,9 @@ def test_equal_masses_are_matched_and_others_go_through_a_linear_program() -> No
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_bound_of_pairs_is_below_the_least_value_and_attained_by_two_measures_and_on_a_line(seed: int) -> None:
-    assert pairwise_bound(*instance(seed)) <= least(*instance(seed)) + 1e-12
+    assert couplings_bound(*instance(seed)) <= least(*instance(seed)) + 1e-12
     for given in (instance(seed, (4, 5)), instance(seed, (3, 4, 3), d=1)):
-        assert pairwise_bound(*given) == pytest.approx(least(*given), abs=1e-9)
+        assert couplings_bound(*given) == pytest.approx(least(*given), abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
@@ -80,7 +80,7 @@ def test_no_measure_is_better_than_the_barycenter(seed: int) -> None:
         atoms = after
     assert atoms.values.min() >= best - 1e-9
     entropic = projected(cost, masses, GRID, 50.0, 30)
-    found = approximation(cost, masses, entropic, pairwise_bound(cost, masses), 0.0, 30)
+    found = approximation(cost, masses, entropic, couplings_bound(cost, masses), 0.0, 30)
     assert found.lower <= best + 1e-12 <= found.value + 1e-9
 
 

@@ -1,0 +1,256 @@
+"""Solvers of barycenters that are not exact: on a grid, with few atoms, entropic; what they find is priced exactly."""
+
+import abc
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Key
+from pydantic import Field
+
+from dsl.barycenters import Barycenter
+from dsl.faults import Fault
+from dsl.fields import Count
+from dsl.solving import Solver
+from theory import transport
+from theory.transport import alternating, bregman
+from theory.transport.approximate import Approximation, approximation, couplings_bound, padded, squared
+from theory.transport.barycenters import Measure, fixed_support, grid_support
+
+_VARIABLES = 2**21  # of the linear program of a grid
+_CONVERGED = 1e-12
+Side = Annotated[int, Field(ge=2, le=2**12)]
+"""Points of a grid along each direction."""
+
+
+class BarycenterSolver(Solver, abstract=True):
+    """A host solver of `Barycenter` whose answer is an `Approximation`: a measure and its exact value.
+
+    The lower bound is that of pairs of measures, which does not depend on the solver and is rarely attained.
+    """
+
+    traced: ClassVar[bool] = False
+
+    @property
+    def last(self) -> int:
+        """0: the answer comes at once."""
+        return 0
+
+    @abc.abstractmethod
+    def most_atoms(self, problem: Any) -> int:
+        """The most atoms of an answer."""
+
+    def unfit(self, problem: Any) -> Iterable[Fault]:
+        """A problem other than a barycenter."""
+        if not isinstance(problem, Barycenter):
+            yield Fault((), f"{type(self).__name__} solves Barycenter(...), not {type(problem).__name__}")
+
+
+class Kept(NamedTuple):
+    """What a solver keeps: the instance, its bound, and where the algorithm stands."""
+
+    posed: transport.Problem
+    """The costs and the masses."""
+    lower: float
+    """The bound of pairs."""
+    state: Any
+    """Of the algorithm."""
+    done: bool = False
+    """Whether it has converged."""
+
+
+def _posed(problem: Any) -> tuple[transport.Problem, Any, float]:
+    posed = problem.posed()
+    return posed, posed.cost, couplings_bound(posed.cost, posed.marginals)
+
+
+class FixedGrid(BarycenterSolver):
+    """The best measure on a regular grid of `side` points in each direction, by a linear program."""
+
+    side: Side
+
+    def init(self, problem: Any, key: Key[Array, ""]) -> Kept:
+        """The linear program, solved."""
+        posed, cost, lower = _posed(problem)
+        measure, _ = fixed_support(cost, posed.marginals, grid_support(cost, self.side))
+        return Kept(posed, lower, measure)
+
+    def answer(self, problem: Any, state: Kept) -> Approximation:
+        """The measure on the grid."""
+        return _priced(state, state.state, 0.0, 1)
+
+    def most_atoms(self, problem: Any) -> int:
+        """Those of the grid."""
+        return self.side ** np.shape(problem.measures.points)[2]
+
+    def unfit(self, problem: Any) -> Iterable[Fault]:
+        """Adds: a linear program that is too large."""
+        yield from super().unfit(problem)
+        if isinstance(problem, Barycenter) and problem.measures.shape and problem.shape:
+            variables = self.side ** problem.measures.shape[2] * (sum(problem.shape) + 1)
+            if variables > _VARIABLES:
+                says = f"ColumnGeneration() has {sum(problem.shape)} rows"
+                yield Fault(("side",), f"{variables:.3g} variables are more than 2^21: take fewer points; {says}")
+
+
+class FreeSupport(BarycenterSolver):
+    """Atoms of equal mass that move to the means of what they are coupled with; the best of several random starts."""
+
+    atoms: Count
+    restarts: Count
+    rounds: Count = 100
+
+    @property
+    def last(self) -> int:
+        """The most rounds."""
+        return self.rounds
+
+    def init(self, problem: Any, key: Key[Array, ""]) -> Kept:
+        """Random points of the measures, coupled with every measure."""
+        posed, cost, lower = _posed(problem)
+        starts = _starts(np.concatenate(cost.points), self.atoms, self.restarts, key)
+        return Kept(posed, lower, alternating.coupled(cost, posed.marginals, starts))
+
+    def step(self, problem: Any, state: Kept, key: Key[Array, ""]) -> Kept:
+        """A round for every start."""
+        posed: Any = state.posed
+        moved = alternating.moved(posed.cost, posed.marginals, state.state)
+        return state._replace(state=moved, done=bool(np.all(state.state.values - moved.values <= _CONVERGED)))
+
+    def answer(self, problem: Any, state: Kept) -> Approximation:
+        """The start with the least value."""
+        points = state.state.points[state.state.values.argmin()]
+        return _priced(state, Measure(points, np.full(self.atoms, 1 / self.atoms)), 0.0, self.restarts)
+
+    def finished(self, problem: Any, state: Kept) -> bool:
+        """Whether no start changes."""
+        return state.done
+
+    def most_atoms(self, problem: Any) -> int:
+        """The number of atoms."""
+        return self.atoms
+
+
+class Bregman(BarycenterSolver):
+    """The entropic barycenter on a grid at the inverse temperature eta, by iterative Bregman projections.
+
+    `debiased` takes the blur of the entropy off: the barycenter for Sinkhorn divergences.
+    """
+
+    side: Side
+    eta: Annotated[float, Field(gt=0)]
+    debiased: bool = False
+    tol: Annotated[float, Field(gt=0)] = 1e-4
+    sweeps: Count = 1000
+
+    @property
+    def last(self) -> int:
+        """The most sweeps."""
+        return self.sweeps
+
+    def init(self, problem: Any, key: Key[Array, ""]) -> Kept:
+        """The costs between measures and grid, and scalings of one."""
+        posed, cost, lower = _posed(problem)
+        grid, (points, masses) = grid_support(cost, self.side), padded(cost, posed.marginals)
+        costs = np.stack([squared(x, grid) for x in points])
+        lines = tuple(squared(x[:, None], x[:, None]) for x in map(np.unique, grid.T)) if self.debiased else ()
+        with np.errstate(divide="ignore"):
+            given = (costs, np.log(masses), cost.weights)
+        with jax.enable_x64(True):
+            return Kept(posed, lower, (grid, given, lines, _on_host(bregman.first_projection(jnp.asarray(costs)))))
+
+    def step(self, problem: Any, state: Kept, key: Key[Array, ""]) -> Kept:
+        """A sweep."""
+        grid, given, lines, before = state.state
+        with jax.enable_x64(True):
+            after = _on_host(bregman.jitted_projection(*given, np.float64(self.eta), before, lines))
+        return state._replace(state=(grid, given, lines, after), done=bool(after.error <= self.tol))
+
+    def answer(self, problem: Any, state: Kept) -> Approximation:
+        """The masses of the grid, divided by their sum."""
+        grid, _, _, now = state.state
+        error = 2.0 if now.sweeps == 0 else float(now.error)
+        return _priced(state, Measure(grid, np.exp(now.log_masses)), error, int(now.sweeps))
+
+    def finished(self, problem: Any, state: Kept) -> bool:
+        """Whether the plans have their marginals within tol."""
+        return state.done
+
+    def most_atoms(self, problem: Any) -> int:
+        """Those of the grid."""
+        return self.side ** np.shape(problem.measures.points)[2]
+
+
+class EntropicFreeSupport(BarycenterSolver):
+    """As `FreeSupport` from one start, with entropic couplings at the inverse temperature eta, by OTT."""
+
+    atoms: Count
+    eta: Annotated[float, Field(gt=0)]
+    rounds: Count = 100
+
+    def init(self, problem: Any, key: Key[Array, ""]) -> Kept:
+        """All rounds."""
+        return _by_ott(problem, key, self.atoms, float(self.eta), self.rounds, None)
+
+    def answer(self, problem: Any, state: Kept) -> Approximation:
+        """The atoms."""
+        return _of_ott(state)
+
+    def most_atoms(self, problem: Any) -> int:
+        """The number of atoms."""
+        return self.atoms
+
+
+class LowRankFreeSupport(BarycenterSolver):
+    """As `FreeSupport` from one start, with couplings of low rank, by OTT."""
+
+    atoms: Count
+    rank: Count
+    rounds: Count = 100
+
+    def init(self, problem: Any, key: Key[Array, ""]) -> Kept:
+        """All rounds."""
+        return _by_ott(problem, key, self.atoms, 1.0, self.rounds, self.rank)
+
+    def answer(self, problem: Any, state: Kept) -> Approximation:
+        """The atoms."""
+        return _of_ott(state)
+
+    def most_atoms(self, problem: Any) -> int:
+        """The number of atoms."""
+        return self.atoms
+
+
+def _on_host(tree: Any) -> Any:
+    """NumPy's arrays: those of JAX have float64 only in its context."""
+    return jax.tree.map(np.asarray, tree)
+
+
+def _starts(points: np.ndarray, count: int, restarts: int, key: Key[Array, ""]) -> np.ndarray:
+    """For each start, distinct points where there are enough."""
+    one = lambda key: jax.random.choice(key, len(points), (count,), replace=count > len(points))
+    return points[np.asarray(jax.vmap(one)(jax.random.split(key, restarts)))]
+
+
+def _by_ott(problem: Any, key: Key[Array, ""], count: int, eta: float, rounds: int, rank: int | None) -> Kept:
+    from theory.transport import ott_barycenters  # takes more than a second
+
+    posed, cost, lower = _posed(problem)
+    (start,) = _starts(np.concatenate(cost.points), count, 1, key)
+    with jax.enable_x64(True):
+        points, masses = map(jnp.asarray, padded(cost, posed.marginals))
+        found = ott_barycenters.entropic_free_support(
+            points, masses, jnp.asarray(cost.weights), jnp.asarray(start), eta, rounds, rank
+        )
+        return Kept(posed, lower, _on_host(found))
+
+
+def _of_ott(kept: Kept) -> Approximation:
+    return _priced(kept, Measure(kept.state.points, kept.state.masses), 0.0, int(kept.state.iterations))
+
+
+def _priced(kept: Kept, measure: Measure, error: float, calls: int) -> Approximation:
+    posed: Any = kept.posed
+    return approximation(posed.cost, posed.marginals, measure, kept.lower, error, calls)

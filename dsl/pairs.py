@@ -1,0 +1,195 @@
+"""Transport between two point clouds, and its solvers: those of OTT, traced, so that a sweep is one program."""
+
+import abc
+import math
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+from pydantic import Field
+
+from dsl import shards
+from dsl.barycenters import MeasureFamily
+from dsl.faults import Fault
+from dsl.fields import Count
+from dsl.measurements import Measurement
+from dsl.solving import Solver
+from dsl.transport import TransportProblem
+from theory import transport
+from theory.transport import pairs
+from theory.transport.rows import Rows
+
+_ENTRIES = 2**22  # of a plan that is measured as a whole
+
+
+class Wasserstein(TransportProblem):
+    """The squared 2-Wasserstein distance of two measures: min <C, P> for C_ij = |x_i - y_j|^2."""
+
+    measures: MeasureFamily
+
+    def check(self) -> Iterable[Fault]:
+        """Two measures."""
+        if self.measures.shape is not None and self.measures.shape[0] != 2:
+            yield Fault(("measures",), f"expected 2 measures, got {self.measures.shape[0]}")
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The number of points of each measure."""
+        return self.measures.sizes
+
+    def pair(self) -> pairs.Pair:
+        """The measures as arrays; may be traced, and points without mass pad the smaller one."""
+        (x, y), (a, b) = (jnp.asarray(leaf, float) for leaf in (self.measures.points, self.measures.masses))
+        return pairs.Pair(x, y, a / a.sum(), b / b.sum())
+
+    def posed(self) -> transport.Problem:
+        """The matrix of squared distances between points that have mass, on the host.
+
+        Raises:
+            ValueError: if there are not two measures, or their masses are negative.
+        """
+        points, masses = (np.asarray(leaf, np.float64) for leaf in (self.measures.points, self.measures.masses))
+        if len(points) != 2:
+            raise ValueError(f"Wasserstein: expected 2 measures, got {len(points)}")
+        x, y = (z[mu != 0] for z, mu in zip(points, masses, strict=True))
+        cost = transport.TensorCost(np.sum((x[:, None] - y) ** 2, axis=2))
+        return transport.Problem(cost, [mu[mu != 0] / mu.sum() for mu in masses])
+
+
+class PairSolver(Solver, abstract=True):
+    """A traced solver of `Wasserstein` whose answer is a `theory.transport.pairs.Coupling`."""
+
+    @property
+    def last(self) -> int:
+        """0: the answer comes at once."""
+        return 0
+
+    @abc.abstractmethod
+    def answer(self, problem: Any, state: Any) -> pairs.Coupling:
+        """The plan, rounded to exact marginals, with its certified interval."""
+
+    def unfit(self, problem: Any) -> Iterable[Fault]:
+        """A problem of other than two measures."""
+        name = type(self).__name__
+        if not isinstance(problem, Wasserstein):
+            yield Fault(
+                (), f"{name} solves Wasserstein(measures), a problem of two measures, not {type(problem).__name__}"
+            )
+        elif problem.measures.shape is None:
+            yield Fault((), f"{name} needs measures whose size is known before they are read: use NaiveLp()")
+
+
+class Sinkhorn(PairSolver):
+    """Entropic transport at the inverse temperature eta = 1 / epsilon, by OTT in the log domain.
+
+    Rows of the cost matrix are made when they are needed; devices along the `data` axis (`--data-shards`) share them.
+    """
+
+    eta: Annotated[float, Field(gt=0)]
+    tol: Annotated[float, Field(gt=0)] = 1e-3
+    iterations: Count = 10_000
+    shares: ClassVar[bool] = True
+
+    def init(self, problem: Any, key: Key[Array, ""]) -> pairs.Scalings:
+        """Potentials whose plan has its marginals within tol, in the sum of absolute values."""
+        from theory.transport import ott_solvers  # takes more than a second
+
+        pair = problem.pair()
+        return ott_solvers.sinkhorn(pair, self.eta, self.tol, self.iterations, _rows(pair))
+
+    def answer(self, problem: Any, state: Any) -> pairs.Coupling:
+        """The rounded plan, with the dual bound of its potentials."""
+        pair = problem.pair()
+        return pairs.entropic(pair, state, _rows(pair))
+
+
+class LowRankSinkhorn(PairSolver):
+    """The best plan of a given rank that OTT's mirror descent finds from random factors; a local optimum.
+
+    `tol` is the change of the factors at which to stop. The lower bound is Gelbrich's, and does not close.
+    """
+
+    rank: Count
+    tol: Annotated[float, Field(gt=0)] = 1e-3
+    iterations: Count = 2000
+
+    def init(self, problem: Any, key: Key[Array, ""]) -> pairs.Factors:
+        """Its factors."""
+        from theory.transport import ott_solvers  # takes more than a second
+
+        return ott_solvers.low_rank_sinkhorn(problem.pair(), self.rank, self.tol, self.iterations, key)
+
+    def answer(self, problem: Any, state: Any) -> pairs.Coupling:
+        """The rounded plan."""
+        return pairs.factored(problem.pair(), state)
+
+    def unfit(self, problem: Any) -> Iterable[Fault]:
+        """Adds: a rank that no plan has."""
+        yield from super().unfit(problem)
+        if isinstance(problem, Wasserstein) and problem.shape and self.rank > min(problem.shape):
+            yield Fault(("rank",), f"expected at most {min(problem.shape)}, the number of points, got {self.rank}")
+
+
+class Quantiles(PairSolver):
+    """The exact plan on a line: points are paired in step, from left to right, by OTT."""
+
+    def init(self, problem: Any, key: Key[Array, ""]) -> pairs.Pairing:
+        """The pairs."""
+        from theory.transport import ott_solvers  # takes more than a second
+
+        return ott_solvers.quantiles(problem.pair())
+
+    def answer(self, problem: Any, state: Any) -> pairs.Coupling:
+        """The plan, with the bound of its potentials: it closes."""
+        return pairs.paired(problem.pair(), state)
+
+    def unfit(self, problem: Any) -> Iterable[Fault]:
+        """Adds: points that are not on a line."""
+        yield from super().unfit(problem)
+        if isinstance(problem, Wasserstein) and problem.measures.shape and (d := problem.measures.shape[2]) != 1:
+            yield Fault((), f"Quantiles solves measures of dimension 1, not {d}: use Assignment() or NaiveLp()")
+
+
+class Assignment(PairSolver):
+    """The exact plan between n points and n points of equal masses: a permutation, by OTT's Hungarian algorithm."""
+
+    def init(self, problem: Any, key: Key[Array, ""]) -> pairs.Pairing:
+        """The permutation, with potentials."""
+        from theory.transport import ott_solvers  # takes more than a second
+
+        return ott_solvers.assignment(problem.pair())
+
+    def answer(self, problem: Any, state: Any) -> pairs.Coupling:
+        """The plan, with the bound of its potentials: it closes."""
+        return pairs.paired(problem.pair(), state)
+
+    def unfit(self, problem: Any) -> Iterable[Fault]:
+        """Adds: measures of unequal sizes."""
+        yield from super().unfit(problem)
+        if isinstance(problem, Wasserstein) and problem.shape and len(set(problem.shape)) > 1:
+            yield Fault((), f"Assignment pairs equal numbers of points, not {problem.shape}: use NaiveLp()")
+
+
+class Coupling(Measurement):
+    """The whole plan between two measures, shape (n, m), with exact marginals."""
+
+    reads: ClassVar[tuple[str, ...]] = ("problem", "by")
+
+    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float[Array, "n m"]:
+        """Shape (n, m)."""
+        return state.answer.dense()
+
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """A solver of other problems, or a plan that is too large."""
+        if not isinstance(experiment.by, PairSolver):
+            yield Fault((), f"Coupling is of a plan between two measures; {type(experiment.by).__name__} gives another")
+        elif (shape := getattr(experiment.problem, "shape", None)) and math.prod(shape) > _ENTRIES:
+            yield Fault((), f"a plan of shape {shape} has more than {_ENTRIES} entries")
+
+
+def _rows(pair: pairs.Pair) -> Rows:
+    """As `pairs.split`, over the devices of the data axis."""
+    axis, parts = shards.axis() or (None, 1)
+    return Rows(pairs.split(pair).block, axis, parts)

@@ -1,0 +1,138 @@
+"""Barycenters that are not exact: a measure, what it costs, and a bound that no measure is below."""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from theory.transport.barycenter_cost import BarycenterCost
+from theory.transport.barycenters import Measure
+from theory.transport.plan import Marginals
+
+_DUST = 1e-12  # mass below which an atom of an iterate is left out
+
+
+class Approximation(NamedTuple):
+    """A measure near a barycenter."""
+
+    measure: Measure
+    """The measure nu."""
+    value: float
+    """sum_i lambda_i W_2^2(mu_i, nu), by linear programs: not below that of the barycenter."""
+    lower: float
+    """A lower bound of the least value, such as `couplings_bound`."""
+    upper: float
+    """The value."""
+    marginal_error: float
+    """How far the iterate is from what it should be in the limit, as its algorithm measures it; 0 where it is there."""
+    support_size: int
+    """The number of atoms."""
+    oracle_calls: int
+    """Iterations of the algorithm."""
+
+
+def approximation(
+    cost: BarycenterCost, masses: Marginals, measure: Measure, lower: float, error: float, calls: int
+) -> Approximation:
+    """A measure with its value.
+
+    Args:
+        cost: the points of the measures, and the weights.
+        masses: the masses of the measures.
+        measure: nu, of any positive mass; atoms of less than a part of 1e-12 are left out.
+        lower: a lower bound of the least value.
+        error: how far the algorithm was from its limit.
+        calls: its iterations.
+
+    Returns:
+        The approximation.
+    """
+    kept = measure.masses > _DUST * measure.masses.sum()
+    nu = Measure(measure.points[kept], measure.masses[kept] / measure.masses[kept].sum())
+    value = value_of(cost, masses, nu)
+    return Approximation(nu, value, min(lower, value), value, error, int(kept.sum()), calls)
+
+
+def value_of(cost: BarycenterCost, masses: Marginals, measure: Measure) -> float:
+    """sum_i lambda_i W_2^2(mu_i, nu), exactly; as `barycenters.objective`, for measures of many atoms."""
+    found = 0.0
+    for weight, x, mu in zip(cost.weights, cost.points, masses, strict=True):
+        distances = squared(x, measure.points)
+        found += weight * float(np.sum(distances * exact_plan(distances, mu, measure.masses)))
+    return found
+
+
+def couplings_bound(cost: BarycenterCost, masses: Marginals) -> float:
+    """sum_{i<l} lambda_i lambda_l W_2^2(mu_i, mu_l): no measure has a lower value.
+
+    The cost of a tuple is sum_{i<l} lambda_i lambda_l |x_i - x_l|^2, and each pair of marginals of a plan couples its
+    two measures.
+
+    Args:
+        cost: the points of the measures, and the weights.
+        masses: the masses of the measures.
+
+    Returns:
+        The bound; it is attained for two measures and in one dimension.
+
+    Source: derived.
+    """
+    found = 0.0
+    for i, j in itertools.combinations(range(len(masses)), 2):
+        distances = squared(cost.points[i], cost.points[j])
+        weight = cost.weights[i] * cost.weights[j]
+        found += weight * float(np.sum(distances * exact_plan(distances, masses[i], masses[j])))
+    return found
+
+
+def exact_plan(
+    distances: Float64[np.ndarray, "n m"], a: Float64[np.ndarray, "n"], b: Float64[np.ndarray, "m"]
+) -> Float64[np.ndarray, "n m"]:
+    """The optimal plan between two measures: a permutation where one is optimal, else by HiGHS.
+
+    Args:
+        distances: the cost of each pair.
+        a: the masses of the rows.
+        b: the masses of the columns.
+
+    Returns:
+        The plan with all its entries.
+
+    Raises:
+        ValueError: if HiGHS gives no answer.
+    """
+    from scipy.optimize import linear_sum_assignment, linprog  # slow to import, and only for this
+    from scipy.sparse import eye_array, kron, vstack
+
+    n, m = distances.shape
+    plan = np.zeros((n, m))
+    if n == m and np.ptp(a) == 0 and np.ptp(b) == 0:
+        plan[linear_sum_assignment(distances)] = 1 / n
+        return plan
+    sums = vstack([kron(eye_array(n), np.ones((1, m))), kron(np.ones((1, n)), eye_array(m))]).tocsr()
+    # one sum follows from the others, and its rounding error would make the program infeasible
+    found = linprog(distances.ravel(), A_eq=sums[1:], b_eq=np.concatenate([a[1:], b]), method="highs-ds")
+    if found.x is None:
+        raise ValueError(f"exact_plan: HiGHS gives no answer: {found.message}")
+    return np.maximum(np.asarray(found.x), 0.0).reshape(n, m)
+
+
+def padded(cost: BarycenterCost, masses: Marginals) -> tuple[Float64[np.ndarray, "k n d"], Float64[np.ndarray, "k n"]]:
+    """Points and masses as arrays; the first point, with no mass, fills up a measure of fewer points.
+
+    Args:
+        cost: the points of the measures.
+        masses: the masses of the measures.
+
+    Returns:
+        The points and the masses.
+    """
+    most = max(cost.shape)
+    points = [np.concatenate([x, np.repeat(x[:1], most - len(x), axis=0)]) for x in cost.points]
+    return np.stack(points), np.stack([np.pad(mu, (0, most - len(mu))) for mu in masses])
+
+
+def squared(x: Float64[np.ndarray, "n d"], y: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, "n m"]:
+    """Squared distances."""
+    return np.sum((x[:, None] - y) ** 2, axis=2)

@@ -1,0 +1,90 @@
+"""OTT's barycenters.
+
+To import OTT takes more than a second: this module is imported where it is used.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from theory.arrays import Scalar
+from theory.transport.ott_clouds import (
+    Bures,
+    FreeBarycenterProblem,
+    FreeWassersteinBarycenter,
+    LRSinkhorn,
+    Sinkhorn,
+    number,
+)
+
+
+class Found(NamedTuple):
+    """A barycenter of OTT."""
+
+    points: Float[Array, "m d"]
+    """Its atoms."""
+    masses: Float[Array, "m"]
+    """Their masses, with sum 1."""
+    iterations: Int[Array, ""]
+    """Iterations of the outer loop."""
+
+
+def entropic_free_support(
+    points: Float[Array, "k n d"],
+    masses: Float[Array, "k n"],
+    weights: Float[Array, "k"],
+    start: Float[Array, "m d"],
+    eta: Scalar,
+    rounds: int,
+    rank: int | None = None,
+) -> Found:
+    """Atoms of equal mass that are moved to the means of entropic, or low-rank, couplings.
+
+    Args:
+        points: of the measures.
+        masses: of the measures; 0 where a measure has fewer points.
+        weights: lambda, with sum 1.
+        start: the atoms to begin with.
+        eta: the inverse temperature; low-rank couplings have none.
+        rounds: the most rounds.
+        rank: of the couplings; None for full rank.
+
+    Returns:
+        The atoms.
+
+    Source: Cuturi and Doucet 2014 (from memory, unverified), as OTT has it.
+    """
+    linear = Sinkhorn(threshold=1e-4, max_iterations=5000) if rank is None else LRSinkhorn(rank=rank)
+    problem = FreeBarycenterProblem(points, masses, weights=weights, epsilon=number(1 / eta))
+    solver = FreeWassersteinBarycenter(linear, min_iterations=1, max_iterations=rounds, threshold=1e-6)
+    found = solver(problem, bar_size=len(start), x_init=start)
+    return Found(found.x, found.a, jnp.sum(found.costs != -1))
+
+
+def gaussian(
+    means: Float[Array, "k d"], covariances: Float[Array, "k d d"], weights: Float[Array, "k"], tol: Scalar, rounds: int
+) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
+    """The barycenter of Gaussians, by the fixed-point iteration of its covariance; on a line, deviations are averaged.
+
+    Args:
+        means: of the Gaussians.
+        covariances: of the Gaussians, positive definite.
+        weights: lambda, with sum 1.
+        tol: the mean squared change of the entries of the covariance in a round at which to stop.
+        rounds: the most rounds.
+
+    Returns:
+        Its mean and its covariance.
+
+    Source: Alvarez-Esteban et al. 2016 (from memory, unverified), as OTT has it.
+    """
+    k, d = means.shape
+    if d == 1:  # OTT loses the axes of matrices of one entry
+        return weights @ means, jnp.tensordot(weights, jnp.sqrt(covariances), 1) ** 2
+    # square roots are iterated to a tolerance that is relative to nothing, so covariances are brought to order one
+    scale = jnp.mean(jnp.trace(covariances, axis1=1, axis2=2)) / d
+    given = jnp.concatenate([means, (covariances / scale).reshape(k, d * d)], axis=1)
+    roots = {"threshold": 100 * float(jnp.finfo(means.dtype).eps), "max_iterations": 100, "regularization": 0.0}
+    found, _ = Bures(d).barycenter(weights, given, tolerance=number(tol), sqrtm_kw=roots, max_iterations=rounds)
+    return found[:d], scale * found[d:].reshape(d, d)

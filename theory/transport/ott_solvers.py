@@ -1,0 +1,108 @@
+"""OTT's solvers for two weighted point clouds.
+
+To import OTT takes more than a second: this module is imported where it is used.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+from theory.arrays import Scalar
+from theory.transport.ott_clouds import (
+    Clouds,
+    LinearProblem,
+    LRSinkhorn,
+    PointCloud,
+    Sinkhorn,
+    hungarian,
+    north_west_solver,
+    number,
+)
+from theory.transport.pairs import Factors, Pair, Pairing, Scalings, split, squared
+from theory.transport.rows import Rows
+
+
+def sinkhorn(pair: Pair, eta: Scalar, tol: Scalar, iterations: int, rows: Rows | None = None) -> Scalings:
+    """OTT's Sinkhorn in the log domain.
+
+    Args:
+        pair: the measures.
+        eta: the inverse temperature, 1 / epsilon.
+        tol: the error of a marginal at which to stop, in the sum of absolute values.
+        iterations: the most updates of both potentials.
+        rows: how the rows of the cost matrix are split; by default as `split`.
+
+    Returns:
+        The potentials.
+
+    Source: Cuturi 2013 (from memory, unverified).
+    """
+    clouds = Clouds(pair.x, pair.y, split(pair) if rows is None else rows, 1 / eta)
+    solver = Sinkhorn(threshold=number(tol), max_iterations=iterations)
+    found = solver(LinearProblem(clouds, a=pair.a, b=pair.b))
+    return Scalings(found.f, found.g, eta, jnp.asarray(found.n_iters))
+
+
+def low_rank_sinkhorn(pair: Pair, rank: int, tol: Scalar, iterations: int, key: Key[Array, ""]) -> Factors:
+    """OTT's low-rank Sinkhorn: a local optimum among plans of a given rank.
+
+    Args:
+        pair: the measures.
+        rank: the number of columns of the factors.
+        tol: the change of the factors at which to stop, as OTT measures it.
+        iterations: the most steps.
+        key: of the random factors to begin with.
+
+    Returns:
+        The factors.
+
+    Source: Scetbon, Cuturi and Peyre 2021 (from memory, unverified).
+    """
+    solver = LRSinkhorn(rank=rank, threshold=number(tol), max_iterations=iterations)
+    # epsilon is not used by the solver, but OTT would compute one
+    found = solver(LinearProblem(PointCloud(pair.x, pair.y, epsilon=1.0), a=pair.a, b=pair.b), rng=key)
+    return Factors(found.q, found.r, found.g, jnp.asarray(found.n_iters))
+
+
+def quantiles(pair: Pair) -> Pairing:
+    """The optimal plan on a line: points are paired in step, from left to right, by OTT.
+
+    Args:
+        pair: measures of dimension 1.
+
+    Returns:
+        The plan and its potentials.
+
+    Source: standard.
+    """
+    found = north_west_solver(LinearProblem(PointCloud(pair.x, pair.y), a=pair.a, b=pair.b))
+    assert found.paired_indices is not None
+    assert found.mass_paired_indices is not None
+    assert found.dual_b is not None
+    (i, j), masses = found.paired_indices[0], found.mass_paired_indices[0]
+    # OTT's pairs are of the sorted points
+    return Pairing(jnp.argsort(pair.x[:, 0])[i], jnp.argsort(pair.y[:, 0])[j], masses, found.dual_b[0])
+
+
+def assignment(pair: Pair) -> Pairing:
+    """The optimal plan between uniform measures of equal size, by OTT's Hungarian algorithm.
+
+    The algorithm gives no potentials. Those here are lengths of shortest paths in the graph in which a plan that is not
+    optimal has a negative cycle (Bellman and Ford).
+
+    Args:
+        pair: measures of n points each, with masses 1 / n.
+
+    Returns:
+        The plan and its potentials.
+
+    Source: Kuhn 1955 (from memory, unverified).
+    """
+    n, cost = len(pair.x), squared(pair.x, pair.y)
+    _, found = hungarian(PointCloud(pair.x, pair.y))
+    i, j = found.paired_indices
+    partner = jnp.zeros(n, j.dtype).at[i].set(j)
+    lengths = cost - cost[jnp.arange(n), partner][:, None]
+    shorter = lambda _, g: jnp.minimum(g, jnp.min(g[partner][:, None] + lengths, axis=0))
+    g = jax.lax.fori_loop(0, n, shorter, jnp.zeros(n, cost.dtype))
+    return Pairing(i, j, jnp.full(n, 1 / n, cost.dtype), g)
