@@ -12,12 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runs.execute import execute
-from runs.options import Hosts, RunError, RunOptions
-from runs.plan import stages
+from runs.options import Hosts, RunError
 from runs.records import Records
-from runs.sources import open_source
-from runs.store import OnDisk
+from tests.runs.running import computed_here
 
 ROOT = Path(__file__).parents[2]
 LIMIT_SECONDS = 240  # against processes that wait for one another, not a measure of speed
@@ -96,14 +93,6 @@ def same_bits(ours: Path, theirs: Path, points: int) -> None:
 def alone(study: Path, records: Path, flags: str) -> None:
     ((status, _, error),) = ended([started(study, records, flags)])
     assert status == 0, error
-
-
-def computed_here(study: Path, records: Path) -> None:
-    """By this process, which has two devices."""
-    store = OnDisk.at(records, rerun=False, accept=False)
-    store.records.prepare()
-    for stage in stages([point.spec for point in open_source(str(study)).study.points]):
-        execute(stage.groups, store, RunOptions(records), lambda event: None)
 
 
 def test_two_processes_have_the_bits_of_one_and_the_first_alone_speaks_and_writes(tmp_path):
