@@ -45,9 +45,14 @@ def schema(base: type[Spec]) -> Schema:
     return {
         "$schema": DIALECT,
         "title": f"{base.__name__} of Stepwell",
-        "anyOf": [_reference(base), _with_inner(base)],
+        "anyOf": roots(base),
         "$defs": defined | listed | {"ref": INNER},
     }
+
+
+def roots(base: type[Spec]) -> list[Schema]:
+    """What a file of one interface or kind may be: such a noun, or one with the experiments that are in it."""
+    return [_reference(base), _with_inner(base)]
 
 
 def _interfaces(noun: type[Spec]) -> list[type[Spec]]:

@@ -202,6 +202,7 @@ def by_reduction(reduction: Any) -> Solving:
 
 
 HARNESSES: dict[type, Callable[[Any, Any], Experiment]] = {
+    Solving: lambda noun, task: solved(SMALL),
     Experiment: lambda noun, task: noun,
     Activation: lambda noun, task: training(task, model=TwoLayer(2, noun, Standard())),
     Scaling: lambda noun, task: training(task, model=TwoLayer(2, Tanh(), noun)),
@@ -286,8 +287,17 @@ PARTS: dict[type, str] = {
 }
 """Nouns and interfaces that are tested through their owner, and why."""
 
-SLOW = (Assignment, Coupling, EntropicFreeSupport, LowRankFreeSupport, LowRankSinkhorn)
-"""Nouns whose programs, of OTT, take seconds to compile."""
+SLOW = (
+    Assignment,
+    BoostedTrees,
+    Coupling,
+    EntropicFreeSupport,
+    Learn,
+    LowRankFreeSupport,
+    LowRankSinkhorn,
+    PredictionError,
+)
+"""Nouns whose programs, of OTT and scikit-learn, take seconds to import and to compile."""
 
 
 def interface(noun: type[Spec]) -> type | None:

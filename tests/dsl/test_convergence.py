@@ -80,7 +80,6 @@ def test_fact_holds_where_the_gradient_vanishes():
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.parametrize("loss", [SquaredLoss(), CrossEntropy()], ids=repr)
 def test_fact_holds_in_every_layer_of_networks_that_are_not_linear(loss):
     by = Descent(20_000, Exact(), by=Adam(lr=Cosine(1e-2, warmup=0.0)))

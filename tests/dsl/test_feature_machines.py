@@ -160,6 +160,7 @@ def test_modular_addition_is_addition():
     assert np.asarray(x).mean(axis=0) == pytest.approx(np.full(10, 0.2), abs=0.08)
 
 
+@pytest.mark.slow
 def test_errors_of_one_hot_labels_are_those_of_the_largest_coordinate():
     measure = (TestError(Exact(), on=Rest()), TestError(Exact()), BlockCirculance(), FeatureMatrix(), Weights())
     of = machine(

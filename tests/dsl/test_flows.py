@@ -22,7 +22,7 @@ def training(model, protocol, measure, target=X[0] + 0.5 * X[0] * X[1], loss=Non
 
 def weights_after(run, steps):
     program, knobs = compile(run), compile(run).knobs(run)
-    constants = program.constants(knobs, {})
+    constants = jax.jit(program.constants)(knobs, {})  # normal draws are rounded as the compiler likes
     state = program.advance(program.init(knobs, {}, constants), knobs, {}, constants, steps)
     return state["model"], constants
 
@@ -65,6 +65,7 @@ def test_ridge_refuses_a_negative_penalty():
         Ridge(lam=-1.0, draw=Exact())
 
 
+@pytest.mark.slow
 def test_the_mean_field_limit_flows_as_theory_says():
     sigma = Sigmoid(gain=3.0, slope=3.0, shift=-1.0)
     run = training(

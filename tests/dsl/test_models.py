@@ -78,6 +78,7 @@ def test_two_layers_have_the_factors_of_their_scaling(scaling: Any, factor: floa
     np.testing.assert_allclose(net(INPUTS), expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_initial_weights_have_their_laws() -> None:
     net = initial(Mlp((300,), Relu()))
     for layer, fan_in in zip((*net.hidden, net.readout), (30, 300), strict=True):
@@ -99,6 +100,7 @@ def test_time_runs_n_fold_in_mean_field_scaling_alone() -> None:
     assert ResNet(8, 2, Relu()).time_scale == Mlp((3,), Relu()).time_scale == 1.0
 
 
+@pytest.mark.slow
 def test_initial_weights_depend_on_the_seed_and_not_on_the_precision() -> None:
     model = TwoLayer(16, Relu(), MeanField())
     with jax.enable_x64(True):

@@ -43,7 +43,7 @@ NOISY = NoisyGd(0.05, radius=1.0, noise=Isotropic(0.2))
 @pytest.mark.parametrize(
     ("model", "by", "draw", "g"),
     [
-        (Mlp((8,), Relu()), Sgd(0.05), Fresh(16), ELEMENTS[2]),
+        pytest.param(Mlp((8,), Relu()), Sgd(0.05), Fresh(16), ELEMENTS[2], marks=pytest.mark.slow),
         pytest.param(Mlp((8,), Relu()), NOISY, Exact(), ELEMENTS[0], marks=pytest.mark.slow),
         pytest.param(Mlp((8, 8), Relu()), NOISY, Exact(), ELEMENTS[1], marks=pytest.mark.slow),
         pytest.param(Mlp((8, 8, 8), Relu()), NOISY, Exact(), ELEMENTS[2], marks=pytest.mark.slow),
@@ -70,7 +70,9 @@ def at_home() -> float:
         return float(run(training(by=NOISY, draw=Fresh(16)))["TestLoss"][40])
 
 
-@pytest.mark.parametrize("part", ["law", "target", "model", "noise"])
+@pytest.mark.parametrize(
+    "part", ["law", "target", *(pytest.param(part, marks=pytest.mark.slow) for part in ("model", "noise"))]
+)
 def test_training_feels_each_part_that_is_not_moved(part, at_home):
     whole = training(by=NOISY, draw=Fresh(16))
     moved, law, y = turned(whole, ELEMENTS[1]), Labelled(whole.task.x, whole.task.y), whole.protocol

@@ -12,7 +12,7 @@ from dsl.program import references
 from dsl.realise import realised
 from tests.dsl.running import run
 
-LAW = Labelled(Gaussian(4), reals(4)[0] * reals(4)[1])
+LAW = Labelled(Hypercube(8), bits(8)[0] * bits(8)[1])  # normal draws would be rounded as the compiler likes
 INPUTS = Sample(LAW, n=30)
 LAMS = (0.0, 1e-3, 0.1, 10.0)
 MADE = Representation(Mlp((3,), Tanh()), INPUTS, 0)

@@ -61,6 +61,7 @@ def test_the_loss_is_that_of_the_steps_own_batch() -> None:
     assert found["StepsMade"][STEPS] == 1 + next(t for t, loss in enumerate(losses) if loss < below)
 
 
+@pytest.mark.slow
 def test_a_rule_that_is_never_met_changes_nothing() -> None:
     found = run(stopping(BASE, -1.0, measure=(*BASE.measure, StepsMade() @ at_end())))
     assert found.pop("StepsMade") == {STEPS: STEPS}
@@ -99,6 +100,7 @@ def test_points_that_stop_at_other_steps_do_not_feel_each_other(study: list[Trai
         )  # bit for bit: lanes do not depend on how many points there are
 
 
+@pytest.mark.slow
 def test_lanes_of_one_batch_stop_each_at_its_own_step(study: list[Training]) -> None:
     program = compile(study[0])
 

@@ -84,7 +84,7 @@ def test_majority_of_three_is_known_up_to_permutations_and_not_to_sign_flips():
     assert found == [pytest.approx(1.0), pytest.approx(0.25)]
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=repr)
+@pytest.mark.parametrize("group", [GROUPS[0], *(pytest.param(g, marks=pytest.mark.slow) for g in GROUPS[1:])], ids=repr)
 @pytest.mark.parametrize(
     ("target", "route"),
     [(POLYNOMIAL, Sparse), (Majority(4) + 0.5, OfSum), (Majority(4) * X[0] + 0.25 * X[1], Dense)],
@@ -167,6 +167,7 @@ def test_the_bound_by_hand():
     assert found == pytest.approx(0.6)
 
 
+@pytest.mark.slow
 def test_the_tangent_norm_is_that_of_one_layer():
     """|grad f|^2 = |h|^2 + sum_j a_j^2 1(h_j > 0) (|x|^2 + 1) + 1 for a ReLU layer with biases."""
     model = Mlp((5,), Relu()).init(jax.random.key(0), Labelled(Hypercube(4), X[0]))

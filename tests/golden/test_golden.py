@@ -5,12 +5,10 @@ import pytest
 from dsl import digest, load
 from tests.golden.write import FOLDER, files, written
 
-LONG = ("gulp-paper", "symmetry-paper", "tabular-paper")
-
 
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(path, marks=pytest.mark.slow if path.stem in LONG else ()) for path in sorted(files())],
+    [pytest.param(path, marks=pytest.mark.slow if path.stem.endswith("-paper") else ()) for path in sorted(files())],
     ids=lambda path: path.stem,
 )
 def test_a_changed_recipe_shows_in_the_diff(path):

@@ -1,24 +1,21 @@
-"""The number of devices and the mapper change no bits: whole processes, because both belong to a process.
-
-This process has two devices.
-"""
+"""The number of devices, the mapper and the other points change no bits: whole processes, with all optimizations."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from runs.configure import environment
-from tests.runs.adam import answer
 
 ROOT = Path(__file__).parents[2]
 
 
 def result(devices: int, mapper: str, tmp: Path) -> str:
-    env = {**os.environ, "XLA_FLAGS": "", **environment("float32", devices), "JAX_PLATFORMS": "cpu"}
-    env |= {"JAX_COMPILATION_CACHE_DIR": str(tmp), "PYTHONPATH": str(ROOT)}
+    with patch.dict(os.environ, XLA_FLAGS="", JAX_DISABLE_MOST_OPTIMIZATIONS="0", XDG_CACHE_HOME=str(tmp)):
+        env = os.environ | environment("float32", devices)
     done = subprocess.run(
         [sys.executable, "-m", "tests.runs.adam", mapper],
         env=env,
@@ -32,20 +29,23 @@ def result(devices: int, mapper: str, tmp: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def on_two():
-    return answer("shard_map")
+def on_two(tmp_path_factory):
+    return result(2, "shard_map", tmp_path_factory.mktemp("two"))
 
 
-def test_the_study_has_both_kinds_of_lanes(on_two):
-    assert on_two.startswith("10 [1, 32] "), on_two
+@pytest.mark.slow
+def test_there_are_both_kinds_of_lanes_and_a_point_alone_has_the_bits_it_has_beside_others(on_two):
+    assert on_two.startswith("10 [1, 32] alone the same "), on_two
 
 
-@pytest.mark.parametrize("devices", [*(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4)), 8])
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [4, 8])
 def test_adam_has_equal_bits_on_2_4_and_8_devices(devices, on_two, tmp_path):
     assert result(devices, "shard_map", tmp_path) == on_two
 
 
-@pytest.mark.parametrize("devices", [pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [4])
 def test_pmap_has_the_bits_of_shard_map(devices, on_two, tmp_path):
     assert result(devices, "pmap", tmp_path) == on_two
 

@@ -45,7 +45,7 @@ def started(study: Path, records: Path, flags: str) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
 
 
@@ -95,6 +95,7 @@ def alone(study: Path, records: Path, flags: str) -> None:
     assert status == 0, error
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_bits_of_one_and_the_first_alone_speaks_and_writes(tmp_path):
     study = written(tmp_path)
     computed_here(study, tmp_path / "one")

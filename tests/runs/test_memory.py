@@ -58,6 +58,7 @@ def wave() -> tuple[int, int]:
     return place.devices * place.blocks * place.lanes, place.memory
 
 
+@pytest.mark.slow
 def test_many_waves_hold_no_more_than_one():
     size, planned = wave()
     one, _, done = held(size)

@@ -127,6 +127,7 @@ def test_a_checkpoint_that_outlived_its_block_is_dropped(tmp_path):
     assert store.status(digest(point)) == "finished"
 
 
+@pytest.mark.slow
 def test_blocks_at_different_steps_go_on_each_from_its_own(tmp_path):
     points = [training(seed, width=600) for seed in range(4)]
     whole = run(points, tmp_path / "whole")

@@ -79,6 +79,7 @@ def test_without_a_data_axis_a_batch_is_whole():
         assert part(batch) is batch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("draw", "by"),
     [

@@ -45,7 +45,6 @@ def started(study: Path, records: Path, checkpoint: float = 0.2) -> "subprocess.
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "JAX_PLATFORMS": "cpu"},
     )
 
 
@@ -119,7 +118,8 @@ def test_a_study_of_200_points_survives_20_kills(tmp_path):
     tortured(tmp_path, seeds=50, steps=20_000, kills=20, longest=10.0)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_run_with_its_status_and_one_line(tmp_path, number):
     study = written(tmp_path, seeds=1, steps=2_000_000)
     run = started(study, tmp_path / "records", checkpoint=1.0)

@@ -294,6 +294,7 @@ def test_the_risk_falls_at_the_squared_speed_of_the_particles() -> None:
     np.testing.assert_allclose(change, -2 * particles.weights @ squares, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_trajectory_keeps_the_times_the_particles_and_the_network() -> None:
     _, passed = learn(GENERIC, until=3.0)
     np.testing.assert_allclose(passed.times, [0, 1, 2, 3], atol=1e-12)
@@ -371,6 +372,7 @@ def test_the_second_phase_in_closed_form_is_the_integrated_flow(ridge: float) ->
     np.testing.assert_allclose(phase_two(0.0, ridge)[0], start, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_second_phase_continues_a_flow_of_particles() -> None:
     law = boolean_latents(4)
     target = values(GENERIC, law.points)

@@ -174,6 +174,7 @@ def test_cca_finds_what_is_linearly_equal():
     np.testing.assert_allclose(cca(apart[:, :3], apart[:, 3:]), 1.0, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_svcca_keeps_the_leading_directions():
     a, b, rng = features(0), features(1), np.random.default_rng(4)
     noisy = np.concatenate([a, 1e-4 * rng.normal(size=(60, 4))], axis=1)

@@ -170,6 +170,7 @@ def test_a_factor_of_three_variables_and_its_axes() -> None:
     assert cost.at(np.array([[1, 2, 0]]))[0] == values[0, 1, 2]
 
 
+@pytest.mark.slow
 def test_oracles_trace_and_map_over_factors() -> None:
     rng = np.random.default_rng(0)
     steps = rng.normal(size=(5, 2, 3, 3))

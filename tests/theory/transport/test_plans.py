@@ -90,7 +90,7 @@ def test_recoupling_keeps_marginals(seed: int) -> None:
 
 
 @pytest.mark.parametrize("make", SOFT)
-@pytest.mark.parametrize("scale", [0.0, 5.0])
+@pytest.mark.parametrize("scale", [pytest.param(0.0, marks=pytest.mark.slow), 5.0])
 def test_a_scaled_plan_is_what_its_tensor_says(make: Maker, scale: float) -> None:
     instance = problem(make, seed=0, zeros=True)
     cost, rng = instance.cost, np.random.default_rng(1)

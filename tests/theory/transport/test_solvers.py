@@ -184,6 +184,7 @@ def test_sinkhorn_scales_two_marginals_as_the_textbook_does() -> None:
     np.testing.assert_allclose(a[:, None] * kernel * b, u[:, None] * kernel * v, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_sinkhorn_survives_the_temperature_at_which_plain_exponentials_overflow() -> None:
     """The Euler flow with n = 11, k = 4 and eta = 2000."""
     n, at = 11, np.arange(11.0)
