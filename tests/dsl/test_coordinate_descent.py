@@ -85,6 +85,7 @@ def minus(f, g):
     return {s: f.get(s, 0.0) - g.get(s, 0.0) for s in {*f, *g}}
 
 
+@pytest.mark.slow
 def test_every_step_is_a_coordinate_of_the_population_gradient_in_fourier_space():
     found, lr, lam = by_step(training()), 0.05, 0.2
     with jax.enable_x64(True):

@@ -292,7 +292,9 @@ def test_double_precision_is_that_of_the_whole_run() -> None:
         np.testing.assert_allclose(value, expected[-1][name], rtol=1e-10)
 
 
-@pytest.mark.parametrize("draw", [Cyclic(4, start=1), Shuffled(4), Exact()])
+@pytest.mark.parametrize(
+    "draw", [Shuffled(4), *(pytest.param(d, marks=pytest.mark.slow) for d in (Cyclic(4, start=1), Exact()))]
+)
 def test_training_on_a_sample_sees_the_sample_and_tests_see_the_law(draw: Any) -> None:
     sample = Sample(Labelled(Gaussian(2), reals(2)[0] * reals(2)[1]), n=10)
     kept = (TrainLoss() @ at(0), TestLoss(Exact()) @ at(0), Weights() @ at(0, 2))

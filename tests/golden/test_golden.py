@@ -8,7 +8,10 @@ from tests.golden.write import FOLDER, files, written
 
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(path, marks=pytest.mark.slow if path.stem.endswith("-paper") else ()) for path in sorted(files())],
+    [
+        pytest.param(path, marks=pytest.mark.slow if path.stem.endswith("-paper") or path.stem == "gulp-small" else ())
+        for path in sorted(files())
+    ],
     ids=lambda path: path.stem,
 )
 def test_a_changed_recipe_shows_in_the_diff(path):

@@ -65,6 +65,7 @@ def test_a_point_alone_has_the_bits_it_has_beside_others(tiny, which):
     same_bits(alone.records[digest(points[which])], together.records[digest(points[which])])
 
 
+@pytest.mark.slow
 def test_a_wide_network_is_one_lane_and_keeps_its_bits_too():
     points = [training(seed=s, width=600) for s in range(3)]
     together, alone = run(points)[0], run(points[1:2])[0]

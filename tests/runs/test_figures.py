@@ -123,6 +123,7 @@ def test_svg_is_one_element_that_is_the_same_each_time():
     assert "<!" not in picture
 
 
+@pytest.mark.slow
 def test_svg_is_the_same_in_a_fresh_process():
     code = (
         "from runs.figures import svg; import hashlib; from runs.table import Table\n"

@@ -79,6 +79,7 @@ def test_the_plateau_of_the_flow_is_told_in_its_time():
     assert leap.flow_risk(found, 300.0).values == [0.002]
 
 
+@pytest.mark.slow
 def test_the_points_of_the_escape_times_come_first_and_all_claims_are_of_parts_that_are_there():
     study = leap.study("small")
     escapes = [point for point in study.points if "leap" in point.axes]

@@ -104,6 +104,7 @@ def test_steps_that_were_made_before_are_not_made_again(tmp_path):
     assert sum(made) == 40
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_a_run_from_the_start(tmp_path):
     points = [training()]
     whole = run(points, tmp_path / "whole")

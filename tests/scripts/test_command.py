@@ -477,6 +477,7 @@ def test_a_process_plans_on_the_cpu_and_ends_with_the_status(experiment):
     assert [path.name for path in Path.cwd().iterdir()] == ["a.json"]
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_traceback(study):
     done = subprocess.run(
         f"{sys.executable} -m scripts.command show {study} --all | head -1",

@@ -399,6 +399,7 @@ def test_the_second_phase_without_ridge_ends_at_the_nearest_minimiser() -> None:
     np.testing.assert_allclose(closed_form(*doubled, math.inf), a, atol=1e-9)  # singular values of 0 drive nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("terms", "low", "high"), [(STAIRCASE, 0.0, 0.02), ({(0,): 1, (0, 1, 2, 3): 1}, 0.999, 1.001)])
 def test_the_second_phase_fits_all_terms_that_the_first_has_found(terms: Terms, low: float, high: float) -> None:
     law = boolean_latents(4)

@@ -245,7 +245,9 @@ def test_multiplicative_weights_improve_with_eps() -> None:
     assert solutions[0].oracle_calls < solutions[2].oracle_calls
 
 
-@pytest.mark.parametrize("make", EVERY)
+@pytest.mark.parametrize(
+    "make", [*EVERY[::4], *(pytest.param(m, marks=pytest.mark.slow) for m in EVERY if m not in EVERY[::4])]
+)
 def test_the_ellipsoid_method_closes_the_gap(make: Maker) -> None:
     instance = problem(make, seed=4)
     solution = Ellipsoid(tol=5e-2).solve(instance)
