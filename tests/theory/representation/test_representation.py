@@ -69,7 +69,7 @@ def test_many_ridges_are_one_call():
     np.testing.assert_allclose(gulp(a, b, LAMS), [gulp(a, b, lam) for lam in LAMS], rtol=1e-12)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(LAMS))
 def test_triangle_inequality_and_identity(seed, lam):
     a, b, c = (features(seed + i, n=40, d=3 + i) for i in range(3))
