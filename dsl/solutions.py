@@ -15,78 +15,82 @@ from dsl.gaussians import BuresFixedPoint
 from dsl.measurements import Measurement
 from dsl.pairs import PairSolver
 from dsl.reductions import BruteForce, ByReduction, Clique, KelleyCuts
+from dsl.solving import Solver
 from dsl.transport_solvers import TransportSolver
 from theory.transport import BarycenterCost, Solution, SparsePlan
 
 _PLANS = (TransportSolver, PairSolver, BarycenterSolver)
 _SOLVERS = (*_PLANS, BuresFixedPoint, ByReduction, KelleyCuts, BruteForce)
-_READS = ("problem", "by")
+_ENTRIES = 2**22
 
 
 class SolutionMeasurement(Measurement, abstract=True):
-    """A measurement of the answer to a problem of transport, or of one that is reduced to it."""
+    """A measurement of the answer to a problem of transport, or of one that is reduced to it.
 
-    reads: ClassVar[tuple[str, ...]] = _READS
+    Attributes:
+        solvers: whose answers have what it measures.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ("problem", "by")
+    solvers: ClassVar[tuple[type[Solver], ...]] = _SOLVERS
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
         """A solver whose answers have other parts."""
-        if not isinstance(experiment.by, _SOLVERS):
-            yield Fault((), f"{type(self).__name__} is of an answer about transport; {experiment.by!r} gives another")
+        if not isinstance(experiment.by, self.solvers):
+            kind = "an answer about transport" if self.solvers is _SOLVERS else "a transport plan"
+            yield Fault((), f"{type(self).__name__} is of {kind}; {type(experiment.by).__name__} gives another answer")
 
 
-class PlanMeasurement(Measurement, abstract=True):
-    """A measurement of a transport plan."""
+class PartMeasurement(SolutionMeasurement, abstract=True):
+    """A number that the answer holds.
 
-    reads: ClassVar[tuple[str, ...]] = _READS
+    Attributes:
+        part: the answer's name for it.
+    """
 
-    def unfit(self, experiment: Any) -> Iterable[Fault]:
-        """A solver that gives no plan."""
-        if not isinstance(experiment.by, _PLANS):
-            yield Fault((), f"{type(self).__name__} is of a transport plan; {type(experiment.by).__name__} gives none")
-
-
-class AtomMeasurement(Measurement, abstract=True):
-    """A measurement of the atoms of a plan: there are few where it is a vertex."""
-
-    reads: ClassVar[tuple[str, ...]] = _READS
-
-    def unfit(self, experiment: Any) -> Iterable[Fault]:
-        """A solver whose plan is no vertex."""
-        if not (isinstance(experiment.by, TransportSolver) and experiment.by.vertex):
-            name = type(experiment.by).__name__
-            yield Fault((), f"{type(self).__name__} is of plans with few atoms, which {name} does not give")
-
-
-class Objective(SolutionMeasurement):
-    """The value of the answer: the cost of a plan; the maximum of a problem on a graph."""
-
-    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
-        """The value."""
-        return _number(state.answer.value)
-
-
-class DualBound(SolutionMeasurement):
-    """The certified lower bound of the best value."""
-
-    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
-        """The bound."""
-        return _number(state.answer.lower)
-
-
-class UpperBound(SolutionMeasurement):
-    """The certified upper bound of the best value: with `DualBound`, an interval."""
-
-    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
-        """The bound."""
-        return _number(state.answer.upper)
-
-
-class OracleCalls(SolutionMeasurement):
-    """How often the oracle was called: searches or sums over a cost, or transport problems in a reduction."""
+    part: ClassVar[str]
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
         """The number."""
-        return _number(state.answer.oracle_calls)
+        return _number(getattr(state.answer, self.part))
+
+
+class Objective(PartMeasurement):
+    """The value of the answer: the cost of a plan; the maximum of a problem on a graph."""
+
+    part: ClassVar[str] = "value"
+
+
+class DualBound(PartMeasurement):
+    """The certified lower bound of the best value."""
+
+    part: ClassVar[str] = "lower"
+
+
+class UpperBound(PartMeasurement):
+    """The certified upper bound of the best value: with `DualBound`, an interval."""
+
+    part: ClassVar[str] = "upper"
+
+
+class OracleCalls(PartMeasurement):
+    """How often the oracle was called: searches or sums over a cost, or transport problems in a reduction."""
+
+    part: ClassVar[str] = "oracle_calls"
+
+
+class SupportSize(PartMeasurement):
+    """The number of atoms of the plan; of a dense plan, of tuples of points that have mass; of a measure, its atoms."""
+
+    solvers: ClassVar[tuple[type[Solver], ...]] = _PLANS
+    part: ClassVar[str] = "support_size"
+
+
+class MarginalError(PartMeasurement):
+    """max_i |m_i - mu_i|_1 of the plan before it was rounded to its marginals; of the plans behind a measure."""
+
+    solvers: ClassVar[tuple[type[Solver], ...]] = _PLANS
+    part: ClassVar[str] = "marginal_error"
 
 
 class Decided(SolutionMeasurement):
@@ -104,20 +108,39 @@ class Decided(SolutionMeasurement):
             yield Fault((), f"Decided is of a Clique, not of a {type(experiment.problem).__name__}")
 
 
-class SupportSize(PlanMeasurement):
-    """The number of atoms of the plan; of a dense plan, of tuples of points that have mass; of a measure, its atoms."""
+class PairMarginals(SolutionMeasurement):
+    """For each marginal t, the joint law of the first one and it under the plan: where the mass of each point is then.
 
-    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
-        """The number."""
-        return _number(state.answer.support_size)
+    The maps of a flow from time 0 to time t (2008.03006), blurred where the plan is.
+    """
+
+    solvers: ClassVar[tuple[type[Solver], ...]] = (TransportSolver,)
+
+    def __call__(
+        self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]
+    ) -> Float64[np.ndarray, "k n n"]:
+        """Shape (k, n, n): [t, a, b] is the mass of tuples with a at 0 and b at t."""
+        plan = state.answer.plan
+        return np.stack([plan.pair(0, t) for t in range(len(plan.shape))])
+
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """Adds: marginals of unequal sizes, or too many entries."""
+        yield from super().unfit(experiment)
+        shape = getattr(experiment.problem, "shape", None)
+        if shape is None or len(set(shape)) > 1:
+            yield Fault((), f"PairMarginals needs marginals of one size, got {shape or 'sizes that a run will tell'}")
+        elif (entries := len(shape) * shape[0] ** 2) > _ENTRIES:
+            yield Fault((), f"the {len(shape)} joint laws have {entries:.3g} entries, more than 2^22")
 
 
-class MarginalError(PlanMeasurement):
-    """max_i |m_i - mu_i|_1 of the plan before it was rounded to its marginals; of the plans behind a measure."""
+class AtomMeasurement(SolutionMeasurement, abstract=True):
+    """A measurement of the atoms of a plan: there are few where it is a vertex."""
 
-    def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
-        """The error."""
-        return _number(state.answer.marginal_error)
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """A solver whose plan is no vertex."""
+        if not (isinstance(experiment.by, TransportSolver) and experiment.by.vertex):
+            name = type(experiment.by).__name__
+            yield Fault((), f"{type(self).__name__} is of plans with few atoms, which {name} does not give")
 
 
 class Plan(AtomMeasurement):

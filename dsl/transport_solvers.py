@@ -49,7 +49,38 @@ class TransportSolver(Solver, abstract=True):
             yield Fault((), f"{type(self).__name__} solves transport; {kind} takes BruteForce() or ByReduction(...)")
 
 
-class ColumnGeneration(TransportSolver):
+class SteppedSolver(TransportSolver, abstract=True):
+    """One whose algorithm has steps; its state is the problem with its arrays, and where the algorithm stands."""
+
+    @abc.abstractmethod
+    def rule(self) -> transport.ColumnGeneration | transport.MultiplicativeWeights:
+        """The algorithm with its numbers."""
+
+    def solve(self, posed: transport.Problem) -> transport.Solution:
+        """All steps."""
+        return self.rule().solve(posed)
+
+    def init(self, problem: Any, key: Key[Array, ""]) -> Any:
+        """The problem with its arrays, and the first state."""
+        posed = problem.posed()
+        return posed, self.rule().init(posed)
+
+    def step(self, problem: Any, state: Any, key: Key[Array, ""]) -> Any:
+        """One step."""
+        posed, kept = state
+        return posed, self.rule().step(posed, kept)
+
+    def answer(self, problem: Any, state: Any) -> transport.Solution:
+        """The plan so far, rounded to its marginals, with its certified interval."""
+        posed, kept = state
+        return self.rule().answer(posed, kept)
+
+    def finished(self, problem: Any, state: Any) -> bool:
+        """Whether the interval is small enough, or a step could change nothing."""
+        return state[1].finished
+
+
+class ColumnGeneration(SteppedSolver):
     """A linear program over few tuples, and a search for those of negative reduced cost: exact, with a certificate.
 
     `pricing` says how tuples are searched: by the structure of the cost, which for `Barycenter` is by power diagrams in
@@ -69,29 +100,6 @@ class ColumnGeneration(TransportSolver):
     def last(self) -> int:
         """The most rounds."""
         return self.rounds
-
-    def solve(self, posed: transport.Problem) -> transport.Solution:
-        """All rounds."""
-        return self._rule().solve(posed)
-
-    def init(self, problem: Any, key: Key[Array, ""]) -> Any:
-        """The problem with its arrays, and the first linear program."""
-        posed = problem.posed()
-        return posed, self._rule().init(posed)
-
-    def step(self, problem: Any, state: Any, key: Key[Array, ""]) -> Any:
-        """A search, new columns, and the linear program with them."""
-        posed, kept = state
-        return posed, self._rule().step(posed, kept)
-
-    def answer(self, problem: Any, state: Any) -> transport.Solution:
-        """The plan of the linear program, rounded to its marginals, with its certified interval."""
-        posed, kept = state
-        return self._rule().answer(posed, kept)
-
-    def finished(self, problem: Any, state: Any) -> bool:
-        """Whether the gap is closed, or no column was found."""
-        return state[1].finished
 
     def unfit(self, problem: Any) -> Iterable[Fault]:
         """Adds: a start or a pricing that belongs to other costs."""
@@ -114,12 +122,13 @@ class ColumnGeneration(TransportSolver):
                 ("pricing",), f"'power_diagrams' are for up to {_DIMENSIONS} dimensions, not {shape[2]}; {fits}"
             )
 
-    def _rule(self) -> transport.ColumnGeneration:
+    def rule(self) -> transport.ColumnGeneration:
+        """With its tolerance, start and rounds."""
         # float32 rounds 1e-9 down, which the algorithm would refuse
         return transport.ColumnGeneration(max(float(self.tol), _LEAST_TOL), start=self.start, rounds=self.rounds)
 
 
-class MultiplicativeWeights(TransportSolver):
+class MultiplicativeWeights(SteppedSolver):
     """Bisection on the value, with a packing problem for each trial: within about eps of the range of the cost."""
 
     eps: Annotated[float, Field(gt=0, lt=0.5)]
@@ -130,29 +139,8 @@ class MultiplicativeWeights(TransportSolver):
         """The most trials."""
         return self.trials
 
-    def solve(self, posed: transport.Problem) -> transport.Solution:
-        """All trials."""
-        return self._rule().solve(posed)
-
-    def init(self, problem: Any, key: Key[Array, ""]) -> Any:
-        """The problem with its arrays, and the monotone plan."""
-        posed = problem.posed()
-        return posed, self._rule().init(posed)
-
-    def step(self, problem: Any, state: Any, key: Key[Array, ""]) -> Any:
-        """A trial: a plan of the value in the middle of the interval, or a better bound."""
-        posed, kept = state
-        return posed, self._rule().step(posed, kept)
-
-    def answer(self, problem: Any, state: Any) -> transport.Solution:
-        """The best plan with its certified interval."""
-        return self._rule().answer(state[1])
-
-    def finished(self, problem: Any, state: Any) -> bool:
-        """Whether the interval is small enough, or a trial changed nothing."""
-        return state[1].finished
-
-    def _rule(self) -> transport.MultiplicativeWeights:
+    def rule(self) -> transport.MultiplicativeWeights:
+        """With its accuracy and trials."""
         return transport.MultiplicativeWeights(float(self.eps), self.trials)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from dsl import *
+from runs.figures import heat_map
 from runs.statistics import Interval
 from runs.table import Table
 from theory.transport.euler_flow import destinations
@@ -38,12 +39,14 @@ SOFTNESS = "2008.03006, Sinkhorn's algorithm with soft minima; the bound is deri
 def euler(sigma: str, solver: str, n: int) -> Solving:
     """A flow; the atoms of the plan are trajectories."""
     by = SOLVERS[solver]
-    paths = (Plan(),) if n == 11 else ()  # a measurement has one shape in a table
-    atoms = (SupportSize(), *paths) if solver == "exact" else ()
+    atoms = (SupportSize(), Plan()) if solver == "exact" else ()
     return Solving(
         problem=Transport(EulerFlow(n=n, steps=TIMES, sigma=sigma), uniform(n, TIMES)),  # type: ignore[arg-type]  # one of FLOWS
         by=by,
-        measure=(Objective() @ every(1), DualBound() @ every(1), UpperBound(), OracleCalls(), MarginalError(), *atoms),
+        measure=(
+            *(Objective() @ every(1), DualBound() @ every(1)),
+            *(UpperBound(), OracleCalls(), MarginalError(), PairMarginals(), *atoms),
+        ),
         precision="float64",
     )
 
@@ -137,6 +140,29 @@ def trajectories(table: Table, axes: Any) -> None:
     axes.set_ylabel("place")
 
 
+def maps(table: Table, axes: Any) -> None:
+    """Where the mass of each place (rows) is at times 1, 3 and 5 (columns), on the finest line: exact, then soft.
+
+    Each panel is scaled by its largest entry.
+    """
+    n, flows = _finest(table), [sigma for sigma in FLOWS if sigma in table.points["sigma"].tolist()]
+    shown = [(solver, t) for solver in ("exact", "soft") for t in (1, 3, 5)]
+    rows = [[_map(table, sigma, solver, n, t) for solver, t in shown] for sigma in flows]
+    heat_map(axes, np.block(rows))
+    middle = lambda count: (np.arange(count) + 0.5) * (n + 2)
+    axes.set_xticks(middle(len(shown)), [f"{solver}, {t}" for solver, t in shown])
+    axes.set_yticks(middle(len(flows)), flows)
+
+
+def _map(table: Table, sigma: str, solver: str, n: int, t: int) -> np.ndarray:
+    joint = np.asarray(table.where(sigma=sigma, solver=solver, n=n).dropna("PairMarginals")["PairMarginals"][0], float)
+    return np.pad(joint[t, :n, :n] / np.nanmax(joint[t]), 1)
+
+
+def _finest(table: Table) -> int:
+    return max(int(n) for n in table.points["n"].tolist() if n is not None)
+
+
 def convergence(table: Table, axes: Any) -> None:
     """Value less certified bound of each exact flow against the rounds of column generation."""
     for sigma in (s for s in FLOWS if s in table.points["sigma"].tolist()):
@@ -174,15 +200,14 @@ def study(scale: str) -> Study:
         return Study("mot-structure", points, claims((4,), (2,), ("rev",), (11,)), (trajectories, convergence))
     small = scale == "small"
     vertices, factors = (4, 6, 8, 10, 12) if small else (4, 6, 8, 10, 12, 16, 20), tuple(RISK)[: 3 if small else 4]
-    points = grid(euler, sigma=FLOWS, solver=("exact", "soft"), n=(11,))
-    points += grid(euler, sigma=FLOWS, solver=("exact",), n=(51,))
+    points = grid(euler, sigma=FLOWS, solver=("exact", "soft"), n=(11, 51))
     points += grid(reliability, case=tuple(UP), vertices=vertices, solver=("exact",))
     points += grid(reliability, case=("worst",), vertices=(6, 8, 10), solver=("weights",))
     points += grid(reliability, case=tuple(UP), vertices=(4, 5), solver=("naive",)) + grid(risk, k=factors)
     points += grid(two_terms, marginals=(4,), solver=("exact", "naive"))
     points += [] if small else grid(two_terms, marginals=(6,), solver=("exact",))
     found = [*claims(vertices, factors, FLOWS, (11, 51)), *_of_softness(), *_of_two_terms(() if small else (6,))]
-    return Study("mot-structure", points, found, (trajectories, convergence, values))
+    return Study("mot-structure", points, found, (trajectories, maps, convergence, values))
 
 
 def claims(
@@ -221,10 +246,9 @@ def _of_risk(factors: tuple[int, ...]) -> list[Claim]:
 
 
 def _of_flows(flows: tuple[str, ...], n: int) -> list[Claim]:
-    of = "" if n == 11 else f" on {n} places"
     found = [
         Claim(
-            f"the flow {sigma!r}{of} is solved exactly: its certified interval is closed",
+            f"the flow {sigma!r}{_of(n)} is solved exactly: its certified interval is closed",
             "2008.03006, exact solutions by column generation",
             measured=partial(gap, sigma=sigma, solver="exact", n=n),
             accept=between(0.0, 1e-8),
@@ -233,7 +257,7 @@ def _of_flows(flows: tuple[str, ...], n: int) -> list[Claim]:
     ]
     return found + [
         Claim(
-            f"the flow {sigma!r}{of} has a plan of at most n k - k + 1 trajectories",
+            f"the flow {sigma!r}{_of(n)} has a plan of at most n k - k + 1 trajectories",
             "2008.03006, sparsity of vertices",
             measured=partial(last, name="SupportSize", sigma=sigma, solver="exact", n=n),
             accept=below(n * TIMES - TIMES + 1),
@@ -242,14 +266,20 @@ def _of_flows(flows: tuple[str, ...], n: int) -> list[Claim]:
     ]
 
 
+def _of(n: int) -> str:
+    return "" if n == 11 else f" on {n} places"
+
+
 def _of_softness() -> list[Claim]:
     return [
         Claim(
-            f"the soft flow {sigma!r} costs more than the exact one, by at most k log(n) / eta and what rounding moves",
+            f"the soft flow {sigma!r}{_of(n)} costs more than the exact one, by at most k log(n) / eta and what "
+            "rounding moves",
             SOFTNESS,
-            measured=partial(excess, sigma=sigma, n=11),
-            accept=between(0.0, TIMES * log(11) / ETA + 1e-3),
+            measured=partial(excess, sigma=sigma, n=n),
+            accept=between(0.0, TIMES * log(n) / ETA + 1e-3),
         )
+        for n in (11, 51)
         for sigma in FLOWS
     ]
 

@@ -131,7 +131,7 @@ from dsl.polynomials import Character, Monomial
 from dsl.program import references
 from dsl.reductions import GraphProblem
 from dsl.references import Reference, Slot
-from dsl.solutions import AtomMeasurement, PlanMeasurement, SolutionMeasurement
+from dsl.solutions import AtomMeasurement, SolutionMeasurement
 from tests.conformance.candidates import variants
 from tests.conformance.stand_ins import Halving, Number, Seen
 from tests.dsl.running import run
@@ -245,7 +245,6 @@ HARNESSES: dict[type, Callable[[Any, Any], Experiment]] = {
     Decided: lambda noun, task: solved(CLIQUE, BruteForce(), noun),
     InstanceMeasurement: lambda noun, task: described(Reduced(CLIQUE, CliqueToBarycenter()), noun),
     SolutionMeasurement: lambda noun, task: solved(SMALL, None, noun),
-    PlanMeasurement: lambda noun, task: solved(SMALL, None, noun),
     Atoms: lambda noun, task: solved(FAMILY, None, noun),
     AtomMeasurement: lambda noun, task: solved(SMALL, None, noun),
     Measurement: lambda noun, task: described(task, noun) if "of" in noun.reads else watched(task, noun),

@@ -58,6 +58,22 @@ def test_the_plan_of_a_flow_has_its_marginals_and_its_value():
     assert masses @ flow.posed().cost.at(tuples) == pytest.approx(found["Objective"], abs=1e-12)
 
 
+def test_the_maps_of_a_flow_are_joint_laws_and_those_of_a_soft_plan_are_blurred():
+    flow = Transport(EulerFlow(5, 4, "rev"), uniform(5, 4))
+    found = last(flow, ColumnGeneration(), Plan(), PairMarginals())
+    tuples, masses = found["Plan"][:, :-1].astype(int), found["Plan"][:, -1]
+    by_hand = np.zeros((4, 5, 5))
+    for j, mass in zip(tuples, masses, strict=True):
+        for t in range(4):
+            by_hand[t, j[0], j[t]] += mass
+    np.testing.assert_allclose(found["PairMarginals"], by_hand, atol=1e-15)
+    soft = last(flow, MultimarginalSinkhorn(eta=50.0, tol=1e-6), PairMarginals())["PairMarginals"]
+    np.testing.assert_allclose(soft.sum(axis=1), 0.2, atol=1e-12)
+    np.testing.assert_allclose(soft.sum(axis=2), 0.2, atol=1e-12)
+    np.testing.assert_allclose(soft[0], np.eye(5) / 5, atol=1e-12)
+    assert np.count_nonzero(soft[2] > 1e-6) > np.count_nonzero(by_hand[2] > 1e-6)
+
+
 @pytest.mark.parametrize(("sign", "up"), [(1.0, 0.99), (-1.0, 0.01)])
 def test_reliability_of_a_complete_network_is_its_closed_form(sign, up):
     for v in (3, 5, 8):
@@ -295,6 +311,8 @@ def test_costs_of_other_reductions_count_too(problem, by, size):
 FLOW = Transport(EulerFlow(4, 3, "rev"), uniform(4, 3))
 NETWORK = Transport(Connected(Complete(3), 1.0), bernoulli(0.9, 3))
 CLIQUE = Clique(Complete(3), 2)
+TWO_SIZES = LowRankPlusSparse(((1.0,), (1.0, 2.0)))
+BIG = Transport(EulerFlow(2000, 2, "id"), uniform(2000, 2))
 
 
 @pytest.mark.parametrize(
@@ -344,8 +362,14 @@ CLIQUE = Clique(Complete(3), 2)
         (lambda: last(Barycenter(SparseSquare()), NaiveLp()), r"2\^33 entries, more than 2\^20; ColumnGen"),
         (
             lambda: last(CLIQUE, BruteForce(), SupportSize()),
-            "SupportSize is of a transport plan; BruteForce gives none",
+            "SupportSize is of a transport plan; BruteForce gives another answer",
         ),
+        (
+            lambda: last(Transport(TWO_SIZES, Masses(((1.0,), (0.5, 0.5)))), NaiveLp(), PairMarginals()),
+            r"PairMarginals needs marginals of one size, got \(1, 2\)",
+        ),
+        (lambda: last(BIG, ColumnGeneration(), PairMarginals()), r"joint laws have 8e\+06 entries, more than 2\^22"),
+        (lambda: last(CLIQUE, BruteForce(), PairMarginals()), "PairMarginals is of a transport plan; BruteForce gives"),
     ],
 )
 def test_faults(make, message):

@@ -83,7 +83,7 @@ class MultiplicativeWeights:
         stuck = (after.value, after.lower) == (best.value, best.lower)
         return self._marked(problem, after._replace(finished=stuck))
 
-    def answer(self, best: Best) -> Solution:
+    def answer(self, problem: Problem, best: Best) -> Solution:
         """The best plan with its certificate."""
         value, lower = best.value, min(best.lower, best.value)
         return Solution(best.plan, best.potentials, value, lower, value, best.error, best.plan.support_size, best.calls)
@@ -105,7 +105,7 @@ class MultiplicativeWeights:
             if best.finished:
                 break
             best = self.step(problem, best)
-        return self.answer(best)
+        return self.answer(problem, best)
 
     def _marked(self, problem: Problem, best: Best) -> Best:
         low, high = problem.cost.bounds()

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import jax
@@ -57,6 +58,12 @@ class SparsePlan:
         tensor = np.zeros(self.shape)
         np.add.at(tensor, tuple(self.tuples.T), self.masses)
         return tensor
+
+    def pair(self, i: int, j: int) -> Float64[np.ndarray, "n m"]:
+        """The joint law of two marginals, shape (n_i, n_j); of one with itself, its masses on the diagonal."""
+        joint = np.zeros((self.shape[i], self.shape[j]))
+        np.add.at(joint, (self.tuples[:, i], self.tuples[:, j]), self.masses)
+        return joint
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +124,13 @@ class ScaledPlan:
         scaled = np.exp(sum(self.log_weights[i][tuples[:, i]] for i in each) - self.scale * self.kernel.soft_at(tuples))
         apart = np.prod([self.correction[i][tuples[:, i]] for i in each], axis=0)
         return (scaled + self.mass * apart).reshape(self.shape)
+
+    def pair(self, i: int, j: int) -> Float64[np.ndarray, "n m"]:
+        """As `SparsePlan.pair`: one point of marginal i after the other is kept alone, and marginal j is summed."""
+        with jax.enable_x64(True):
+            scaled = np.exp(np.asarray(_log_pair(self.kernel, self.log_weights, jnp.float64(self.scale), i, j)))
+        q, r = self.correction[i], self.correction[j]
+        return scaled + self.mass * (np.diag(q) if i == j else np.outer(q, r))
 
 
 Plan: TypeAlias = SparsePlan | ScaledPlan
@@ -295,6 +309,18 @@ def _log_mass(kernel: SoftCost, log_weights: LogWeights, scale: Scalar) -> Float
 @jax.jit
 def _log_marginals(kernel: SoftCost, log_weights: LogWeights, scale: Scalar) -> list[Float[Array, "_"]]:
     return [kernel.log_marginal(log_weights, scale, i) for i in range(len(log_weights))]
+
+
+@partial(jax.jit, static_argnums=(3, 4))
+def _log_pair(kernel: SoftCost, log_weights: LogWeights, scale: Scalar, i: int, j: int) -> Float[Array, "n m"]:
+    """Row by row: all rows at once would multiply the memory of an elimination by n."""
+    points = jnp.arange(len(log_weights[i]))
+
+    def through(v: Int[Array, ""]) -> Float[Array, "m"]:
+        alone = jnp.where(points == v, jnp.asarray(log_weights[i]), -jnp.inf)
+        return kernel.log_marginal((*log_weights[:i], alone, *log_weights[i + 1 :]), scale, j)
+
+    return jax.lax.map(through, points)
 
 
 @jax.jit

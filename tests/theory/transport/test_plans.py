@@ -89,6 +89,22 @@ def test_recoupling_keeps_marginals(seed: int) -> None:
     np.testing.assert_allclose(paired.dense().sum(axis=1), plan.dense().sum(axis=1), atol=1e-12)
 
 
+def pair_sums(tensor: np.ndarray, i: int, j: int) -> np.ndarray:
+    """The joint law of two axes of a tensor, by a sum over all others."""
+    if i == j:
+        return np.diag(axis_sums(tensor)[i])
+    joint = tensor.sum(axis=tuple(a for a in range(tensor.ndim) if a not in (i, j)))
+    return joint if i < j else joint.T
+
+
+@given(seeds)
+def test_the_pairs_of_a_sparse_plan_are_sums_of_its_tensor(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    plan = SparsePlan((3, 4, 2), every_tuple((3, 4, 2))[rng.permutation(24)[:7]], rng.dirichlet(np.ones(7)))
+    for i, j in np.ndindex(3, 3):
+        np.testing.assert_allclose(plan.pair(i, j), pair_sums(plan.dense(), i, j), atol=1e-15)
+
+
 @pytest.mark.parametrize("make", SOFT)
 @pytest.mark.parametrize("scale", [pytest.param(0.0, marks=pytest.mark.slow), 5.0])
 def test_a_scaled_plan_is_what_its_tensor_says(make: Maker, scale: float) -> None:
@@ -106,6 +122,8 @@ def test_a_scaled_plan_is_what_its_tensor_says(make: Maker, scale: float) -> Non
     assert plan.cost(cost) == pytest.approx(np.sum(soft * tensor), abs=1e-10)
     assert plan.cost(cost) == pytest.approx(np.sum(written_down(cost) * tensor), abs=cost.soft_error() + 1e-10)
     assert plan.support_size == np.count_nonzero(tensor)
+    for i, j in ((0, 0), (0, 1), (2, 0)):
+        np.testing.assert_allclose(plan.pair(i, j), pair_sums(tensor, i, j), atol=1e-12)
 
 
 def test_the_cost_of_a_scaled_plan_is_that_of_its_kernel() -> None:
