@@ -21,6 +21,7 @@ from runs.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
 Draw = Callable[[Table, Any], None]
@@ -143,16 +144,48 @@ def heat_map(axes: "Axes", matrix: Float64[np.ndarray, "rows columns"], reach: f
     """A matrix as colours, with their scale: blue below zero, clear at zero, red above.
 
     `reach` is the absolute value of the full colours, the largest of the matrix if not given; what is beyond has them
-    too.
+    too. Where nothing is below zero, neither is the scale.
     """
-    from matplotlib.colors import LinearSegmentedColormap
-
-    ends = ("#1f6fb4", "#1f6fb400", "#d1542f00", "#d1542f")  # clear, so that it suits a white page and a black one
-    colours = LinearSegmentedColormap.from_list("stepwell-zero", list(zip((0, 0.5, 0.5, 1), ends, strict=True)))
     bound = float(np.max(np.abs(matrix))) if reach is None else reach
-    image = axes.imshow(matrix, cmap=colours, vmin=-bound, vmax=bound, interpolation="nearest")
+    least = 0.0 if np.min(matrix) >= 0 else -bound
+    image = axes.imshow(matrix, cmap=_colours(least < 0), vmin=least, vmax=bound, interpolation="nearest")
     axes.grid(False)
     axes.figure.colorbar(image, ax=axes)
+
+
+def panels(
+    axes: "Axes",
+    rows: Sequence[Sequence[Float64[np.ndarray, "height width"]]],
+    columns: Sequence[str],
+    names: Sequence[str] = (),
+) -> None:
+    """Matrices of one size and without negative entries side by side, each scaled by its own largest entry.
+
+    `columns` and `names` are what stands below the columns and beside the rows.
+
+    Raises:
+        ValueError: if there is not one name for each column, or for each row where there are any.
+    """
+    if len(columns) != len(rows[0]) or len(names) not in (0, len(rows)):
+        raise ValueError(f"panels: {len(columns)} and {len(names)} names for {len(rows)} rows of {len(rows[0])} panels")
+    room = max(1, max(rows[0][0].shape) // 20)
+    height, width = (size + 2 * room for size in rows[0][0].shape)
+    scaled = [[np.pad(matrix / max(float(matrix.max()), 1e-300), room) for matrix in row] for row in rows]
+    axes.imshow(np.block(scaled), cmap=_colours(False), vmin=0, vmax=1, interpolation="nearest")
+    axes.grid(False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xticks((np.arange(len(columns)) + 0.5) * width, columns)
+    axes.set_yticks((np.arange(len(names)) + 0.5) * height, names)
+
+
+def _colours(signed: bool) -> "LinearSegmentedColormap":
+    """Clear at zero, so that it suits a white page and a black one."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    above = ((0.5 if signed else 0.0, "#d1542f00"), (1.0, "#d1542f"))
+    below = ((0.0, "#1f6fb4"), (0.5, "#1f6fb400")) if signed else ()
+    return LinearSegmentedColormap.from_list("stepwell-zero", [*below, *above])
 
 
 def _drawn(draw: Draw, table: Table) -> "Figure":

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from dsl import *
-from runs.figures import heat_map
+from runs.figures import panels
 from runs.statistics import Interval, PerSeed, per_seed
 from runs.table import Table
 
@@ -129,7 +129,7 @@ def gap(table: Table, **point: Any) -> Interval:
 def image(table: Table, painter: str) -> np.ndarray:
     """The barycenter of the ellipses as an image: the mass in each pixel."""
     (side,) = {int(side) for side in table.points["side"] if side is not None}
-    atoms = np.asarray(table.where(painter=painter).dropna("Atoms")["Atoms"][0], float)
+    atoms = np.nan_to_num(np.asarray(table.where(painter=painter).dropna("Atoms")["Atoms"][0], float))
     at = np.clip(np.floor(side * atoms[:, :2]).astype(int), 0, side - 1)
     pixels = np.zeros((side, side))
     np.add.at(pixels, tuple(at.T), atoms[:, 2])
@@ -216,10 +216,8 @@ def plans(table: Table, axes: Any) -> None:
     parts.append(table.where(exact=True).dropna("Coupling"))
     found = [np.asarray(part["Coupling"][0], float) for part in parts]
     order = np.argsort(found[-1].argmax(axis=1))
-    shown = [np.pad(matrix[order] / matrix.max(), 1) for matrix in found]
-    heat_map(axes, np.concatenate(shown, axis=1))
-    axes.set_xticks([])
-    axes.set_yticks([])
+    etas = [f"eta = {eta:g}" for eta in ETAS if eta in table.points["eta"].tolist()]
+    panels(axes, [[matrix[order] for matrix in found]], [*etas, "assignment"])
 
 
 def painted(table: Table, axes: Any) -> None:
@@ -229,9 +227,8 @@ def painted(table: Table, axes: Any) -> None:
     for pixels, points in zip(given, Ellipses(IMAGES, side).points, strict=False):
         pixels[tuple(np.floor(side * points[points.any(axis=1)]).astype(int).T)] = 1.0
     shown = [*given, *(image(table, painter) for painter in PAINTERS)]
-    heat_map(axes, np.concatenate([np.pad(pixels / pixels.max(), 2) for pixels in shown], axis=1))
-    axes.set_xticks((np.arange(len(shown)) + 0.5) * (side + 4), ["an image", "an image", *PAINTERS])
-    axes.set_yticks([])
+    margin = side // 6  # where no image has a pixel
+    panels(axes, [[pixels[margin:-margin, margin:-margin] for pixels in shown]], ["an image", "another", *PAINTERS])
 
 
 def picture(table: Table, axes: Any) -> None:

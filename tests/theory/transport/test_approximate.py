@@ -10,6 +10,7 @@ from theory.transport import (
     Measure,
     NaiveLp,
     Problem,
+    TensorCost,
     alternating,
     bregman,
     objective,
@@ -60,6 +61,16 @@ def test_equal_masses_are_matched_and_others_go_through_a_linear_program() -> No
     even, uneven = np.full(5, 0.2), np.array([0.2, 0.2, 0.2, 0.2 + 1e-12, 0.2 - 1e-12])
     values = [np.sum(distances * exact_plan(distances, a, even)) for a in (even, uneven)]
     assert values[0] == pytest.approx(values[1], abs=1e-10)
+
+
+def test_many_points_are_coupled_as_one_linear_program_says() -> None:
+    rng = np.random.default_rng(3)
+    distances, a, b = rng.uniform(size=(130, 70)), rng.dirichlet(np.ones(130)), rng.dirichlet(np.ones(70))
+    plan = exact_plan(distances, a, b)
+    whole = NaiveLp().solve(Problem(TensorCost(distances), [a, b]))
+    assert np.sum(distances * plan) == pytest.approx(whole.value, abs=1e-9)
+    np.testing.assert_allclose(plan.sum(axis=1), a, atol=1e-13)
+    np.testing.assert_allclose(plan.sum(axis=0), b, atol=1e-13)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -232,7 +232,7 @@ def test_multiplicative_weights_round_by_round() -> None:
         assert states[-1].calls > states[-2].calls
     assert len(states) > 2
     for state in states:
-        check(solver.answer(state), instance, exact)
+        check(solver.answer(instance, state), instance, exact)
 
 
 def test_multiplicative_weights_improve_with_eps() -> None:
