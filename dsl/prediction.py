@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from dsl.analysis import Analysis
+from dsl.solving import Problem, Solving
 from dsl.spec import Spec
 from dsl.support import Support, Unknown, target_support
 
@@ -36,8 +38,10 @@ _NEEDS = "a Training on Labelled(law, target) with a polynomial target on unifor
 
 def about(
     spec: Spec, name: str, citation: str, value: Callable[[Support], tuple[Any, str]], verified: bool
-) -> Prediction:
-    """A prediction from the support alone; `value` gives it with its reason."""
+) -> Prediction | None:
+    """A prediction from the support alone; `value` gives it with its reason. None of what has no target."""
+    if isinstance(spec, (Problem, Solving, Analysis)):
+        return None
     try:
         support = target_support(spec)
         found, why = value(support)
