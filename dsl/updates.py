@@ -20,7 +20,7 @@ class Update(Spec, abstract=True):
         """The next metric, symmetric and positive semidefinite, from a kernel ridge regression in the last one."""
 
 
-class FactUpdate(Update):
+class FactUpdate(Update, version=2):
     """M <- (F F^T)^(1/2) with F = FACT of the fit (2507.05644; the algorithm from memory, unverified)."""
 
     def __call__(self, fit: KernelExpansion) -> Float[Array, "d d"]:

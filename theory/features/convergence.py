@@ -10,6 +10,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from theory.arrays import Scalar
@@ -31,8 +32,13 @@ def fact(weight: Float[Array, "out in"], gradient: Float[Array, "out in"], lam: 
     Returns:
         W^T W at a critical point; symmetric there, and not before.
 
+    Raises:
+        ValueError: if lam is not positive.
+
     Source: arXiv 2507.05644, main theorem.
     """
+    if not isinstance(lam, Tracer) and not lam > 0:
+        raise ValueError(f"lam is {lam}; expected a positive one: without a penalty no FACT is defined")
     return -(weight.T @ gradient) / lam
 
 
@@ -48,7 +54,10 @@ def fact_of_layer(
         model: the model.
         layer: picks the matrix, as for `eqx.tree_at`: `lambda model: model.layers[0].weight`.
         loss: of a model, the mean over the data without the penalty.
-        lam: the penalty's factor, in lam/2 |W|_F^2.
+        lam: the penalty's factor, in lam/2 |W|_F^2; positive.
+
+    Raises:
+        ValueError: if lam is not positive.
 
     Source: arXiv 2507.05644, main theorem.
     """

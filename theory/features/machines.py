@@ -119,10 +119,12 @@ def fact_update(
 ) -> Float[Array, "d d"]:
     """M <- (F F^T)^(1/2) with F = FACT; fixed where F = M.
 
+    It is U s U^T of F = U s V^T; F F^T would lose the singular values below about 1e-8 of the largest.
+
     Source: arXiv 2507.05644 (from memory, unverified).
     """
-    found = kernel_fact(x, alpha, metric, slope)
-    return psd_power(found @ found.T, 0.5)
+    u, s, _ = jnp.linalg.svd(kernel_fact(x, alpha, metric, slope))
+    return (u * s[None, :]) @ u.T
 
 
 def fact_mean_update(

@@ -104,6 +104,15 @@ def test_at_a_critical_point_it_is_the_gram_matrix_of_the_weights():
     assert cosine(away, (weight + 1).T @ (weight + 1)) < 0.9
 
 
+@pytest.mark.parametrize("lam", [0.0, -0.1, np.nan, jnp.zeros(())])
+def test_a_penalty_that_is_not_positive_has_no_fact(lam):
+    with pytest.raises(ValueError, match=r"lam is .*; expected a positive"):
+        fact(jnp.eye(2), jnp.eye(2), lam)
+    with pytest.raises(ValueError, match=r"lam is .*; expected a positive"):
+        fact_of_layer(eqx.nn.Linear(2, 2, key=jax.random.key(0)), lambda m: m.weight, lambda m: jnp.sum(m.weight), lam)
+    assert not np.isfinite(jax.jit(fact)(jnp.eye(2), jnp.eye(2), 0.0)).all()  # a program knows its knobs only when run
+
+
 @pytest.mark.parametrize("chunk", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 12, 64))])
 def test_agop_is_the_mean_of_jacobian_products(chunk):
     x, _, _ = data()
@@ -189,38 +198,93 @@ def test_kernel_agop_is_that_of_its_function(kernel, centre):
     np.testing.assert_allclose(kernel_agop(x, alpha, m, slope(kernel, x, m), centre), expected, rtol=1e-11, atol=1e-12)
 
 
-def numpy_machine(x, y, update, iterations, ridge, bandwidth):
-    """The published loop for the Gaussian kernel, with full Jacobians: ridge regression, update, trace to d."""
+def numpy_machine(x, y, update, iterations, ridge, bandwidth, kernel="gaussian"):
+    """The published loop, with full Jacobians: ridge regression, update, trace to d."""
     n, d = x.shape
     m = np.eye(d)
     for _ in range(iterations):
         off = x[:, None] - x[None]
-        k = np.exp(-np.einsum("ijd,de,ije->ij", off, m, off) / (2 * bandwidth**2))
+        k, derivative = numpy_kernel(kernel, np.einsum("ijd,de,ije->ij", off, m, off), bandwidth)
         alpha = np.linalg.solve(k + ridge * np.eye(n), y)
-        jacobians = -np.einsum("ij,jc,ijd,de->ice", k, alpha, off, m) / bandwidth**2
+        jacobians = 2 * np.einsum("ij,jc,ijd,de->ice", derivative, alpha, off, m)
         found = np.einsum("icd,ic,ie->de", jacobians, alpha, x)
-        gradients = np.einsum("icd,ice->de", jacobians, jacobians) / n
-        if update == "nfa":
-            m = gradients
+        if update in ("nfa", "centred root"):
+            jacobians = jacobians - jacobians.mean(axis=0) if update == "centred root" else jacobians
+            product = np.einsum("icd,ice->de", jacobians, jacobians) / n
         else:
             product = found @ found.T if update == "fact" else sqrtm(found @ m @ m.T @ found.T)
-            m = np.real(sqrtm(product))
+        m = product if update == "nfa" else np.real(sqrtm(product))
         m = m * d / np.trace(m)
     return m
 
 
-@pytest.mark.parametrize(
-    ("name", "update"),
-    [("fact", fact_update), ("mean", fact_mean_update), ("nfa", lambda *args: nfa_update(*args, power=1.0))],
-)
-def test_iterates_follow_the_published_update(name, update):
+def numpy_kernel(name, q, bandwidth):
+    """k(q), and k'(q) away from 0."""
+    if name == "gaussian":
+        k = np.exp(-q / (2 * bandwidth**2))
+        return k, -k / (2 * bandwidth**2)
+    distance = np.sqrt(q)
+    k = np.exp(-distance / bandwidth)
+    return k, np.where(q > 0, -k / (2 * bandwidth * np.where(q > 0, distance, 1.0)), 0.0)
+
+
+UPDATES = {
+    "fact": fact_update,
+    "mean": fact_mean_update,
+    "nfa": partial(nfa_update, power=1.0),
+    "centred root": partial(nfa_update, power=0.5, centre=True),
+}
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "laplace"])
+@pytest.mark.parametrize("name", UPDATES)
+def test_iterates_follow_the_published_update(name, kernel):
     x, y, _ = data(3, n=20)
-    kernel = lambda q: gaussian_kernel(q, 2.0)
+    profile = partial({"gaussian": gaussian_kernel, "laplace": laplace_kernel}[kernel], bandwidth=2.0)
     m = jnp.eye(4)
     for _ in range(4):
-        m = update(x, fitted(x, y, m, kernel, 1e-2), m, slope(kernel, x, m))
+        m = UPDATES[name](x, fitted(x, y, m, profile, 1e-2), m, slope(profile, x, m))
         m = m * 4 / jnp.trace(m)
-    np.testing.assert_allclose(m, numpy_machine(np.asarray(x), np.asarray(y), name, 4, 1e-2, 2.0), rtol=1e-8, atol=1e-8)
+    expected = numpy_machine(np.asarray(x), np.asarray(y), name, 4, 1e-2, 2.0, kernel)
+    np.testing.assert_allclose(m, expected, rtol=1e-8, atol=1e-8)
+
+
+def with_factor(values):
+    """Points, coefficients and slopes whose factor S has these eigenvalues, with its eigenvectors.
+
+    Pairs of points differ by an eigenvector each, and the slope is zero between others.
+    """
+    d = len(values)
+    vectors = np.linalg.qr(np.random.default_rng(4).normal(size=(d, d)))[0]
+    slope = np.zeros((2 * d, 2 * d))
+    slope[np.arange(d), d + np.arange(d)] = slope[d + np.arange(d), np.arange(d)] = np.asarray(values) / 2
+    points = np.concatenate([vectors.T, -vectors.T]) / 2
+    return (jnp.asarray(points), jnp.ones((2 * d, 1)), jnp.asarray(slope)), vectors
+
+
+def test_the_update_by_fact_keeps_small_directions():
+    """(F F^T)^(1/2) has the singular values of F; by way of F F^T all below 1e-8 of the largest would be lost."""
+    values = np.geomspace(1, 1e-12, 7)
+    (x, alpha, slope), vectors = with_factor(values)
+    found = np.asarray(fact_update(x, alpha, jnp.eye(7), slope))
+    np.testing.assert_allclose(vectors.T @ found @ vectors, np.diag(values), atol=2e-15)
+    metric = np.diag(np.geomspace(1e-6, 1, 7))
+    left, singular, _ = np.linalg.svd(np.asarray(kernel_fact(x, alpha, jnp.asarray(metric), slope)))
+    found = np.asarray(fact_update(x, alpha, jnp.asarray(metric), slope))
+    np.testing.assert_allclose(left.T @ found @ left, np.diag(singular), atol=1e-15)
+
+
+def test_the_geometric_mean_is_of_sizes_where_the_factor_is_indefinite():
+    """(F M M^T F^T)^(1/4) = |M S M|^(1/2): a direction of S that is negative counts by its size."""
+    values = np.array([2.0, -0.5, 0.25, -1.0])
+    (x, alpha, slope), vectors = with_factor(values)
+    found = fact_mean_update(x, alpha, jnp.eye(4), slope)
+    np.testing.assert_allclose(found, vectors * np.sqrt(np.abs(values)) @ vectors.T, atol=1e-14)
+    _, _, m = data()
+    product = np.asarray(kernel_fact(x, alpha, m, slope) @ m)
+    assert np.min(np.linalg.eigvalsh(product)) < 0
+    expected = np.real(sqrtm(sqrtm(product @ product.T)))
+    np.testing.assert_allclose(fact_mean_update(x, alpha, m, slope), expected, atol=1e-9)
 
 
 def largest(f, *args):
