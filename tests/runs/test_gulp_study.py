@@ -61,9 +61,32 @@ def test_correlations_are_of_ranks_over_pairs():
     made = table({STEP: matrix}, [matrix**2, -matrix])
     found = gulp.correlations(made, "smoke", 0.01)
     assert found["GULP 0.01"].values.tolist() == pytest.approx([1.0, -1.0])
-    lead = gulp.lead(made, "smoke", 0.01, over=("Cca", "Cka"))
-    assert lead.values[0] == pytest.approx(1.0 - found["Cca"].values[0])
     assert found["Cca"].values[0] < 0.99
+
+
+def test_the_lead_is_the_mean_over_draws_of_that_over_the_best_rival():
+    matrix = depth_distance()
+    made = table({STEP: matrix}, [matrix**2] * 7 + [matrix])
+    rival = gulp.correlations(made, "smoke", 0.01)["Cca"].values
+    lead = gulp.lead(made, "smoke", 0.01, over=("Cca", "Cka"))
+    assert lead.estimate == pytest.approx(np.mean(1.0 - rival))
+    assert lead.low <= lead.estimate <= lead.high
+
+
+def test_squared_gulp_is_compared_with_other_distances_over_pairs():
+    matrix = depth_distance()
+    made = table({STEP: matrix}, [])
+    pairs = np.triu_indices(len(OF), 1)
+    other = gulp.distances(made, STEP)["Cka"]
+    expected = np.corrcoef(matrix[pairs] ** 2, other[pairs])[0, 1]
+    assert gulp.resemblance(made, "smoke", 0.01, "Cka").estimate == pytest.approx(expected)
+    widths = OF[:, 0]
+    each = []
+    for width in np.unique(widths):
+        rows = [(i, j) for i in range(len(OF)) for j in range(i) if widths[i] == widths[j] == width]
+        zero = gulp.distances(made, STEP)["GULP 0"]
+        each.append(np.corrcoef([zero[r] ** 2 for r in rows], [other[r] for r in rows])[0, 1])
+    assert gulp.resemblance_at_zero(made, "smoke").estimate == pytest.approx(min(each))
 
 
 def test_the_approach_is_of_pairs_that_differ_in_the_seed():
