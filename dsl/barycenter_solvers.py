@@ -13,6 +13,7 @@ from pydantic import Field
 from dsl.barycenters import Barycenter
 from dsl.faults import Fault
 from dsl.fields import Count
+from dsl.sizes import SEARCHED, TABLE, largest, limit, written_size
 from dsl.solving import Solver
 from theory import transport
 from theory.transport import alternating, bregman
@@ -20,6 +21,8 @@ from theory.transport.approximate import Approximation, approximation, couplings
 from theory.transport.barycenters import Measure, fixed_support, grid_support
 
 _VARIABLES = 2**21  # of the linear program of a grid
+_ATOMS = 2**14  # of a measure that linear programs price, which have a row for each
+_MOVING = 2**12  # of a measure that linear programs price in every round
 _CONVERGED = 1e-12
 Side = Annotated[int, Field(ge=2, le=2**12)]
 """Points of a grid along each direction."""
@@ -43,9 +46,13 @@ class BarycenterSolver(Solver, abstract=True):
         """The most atoms of an answer."""
 
     def unfit(self, problem: Any) -> Iterable[Fault]:
-        """A problem other than a barycenter."""
+        """A problem other than a barycenter, or one whose pairs of measures are too large for the lower bound."""
         if not isinstance(problem, Barycenter):
             yield Fault((), f"{type(self).__name__} solves Barycenter(...), not {type(problem).__name__}")
+        elif (known := _known(problem)) and (size := known.n**2 * known.d) > TABLE:
+            most = largest(lambda n: n**2 * known.d <= TABLE, known.n)
+            says = f"squared distances between {known.n} and {known.n} points take {written_size(size)} numbers"
+            yield Fault((), f"{says}, more than {limit(TABLE)}: expected measures of at most {most} points")
 
 
 class Kept(NamedTuple):
@@ -64,6 +71,44 @@ class Kept(NamedTuple):
 def _posed(problem: Any) -> tuple[transport.Problem, Any, float]:
     posed = problem.posed()
     return posed, posed.cost, couplings_bound(posed.cost, posed.marginals)
+
+
+class Known(NamedTuple):
+    """The size of a barycenter problem."""
+
+    n: int
+    """Points of the largest measure."""
+    k: int
+    """Measures."""
+    d: int
+    """Dimension."""
+    points: int
+    """Of all measures."""
+
+    @property
+    def exact(self) -> str:
+        """What the exact solver takes."""
+        return f"ColumnGeneration() has {self.points} rows"
+
+
+def _known(problem: Any) -> Known | None:
+    """The size of a problem; None if it is no barycenter, or a run will tell."""
+    if not isinstance(problem, Barycenter) or problem.measures.shape is None or problem.shape is None:
+        return None
+    k, n, d = problem.measures.shape
+    return Known(n, k, d, sum(problem.shape))
+
+
+def _too_many_atoms(problem: Any, atoms: int, most: int) -> Iterable[Fault]:
+    """Atoms that are more than the linear programs that price a measure can have."""
+    if (known := _known(problem)) and not _priceable(known, atoms, most):
+        fits = largest(lambda m: _priceable(known, m, most), atoms)
+        says = f"linear programs of {atoms} x {known.n} variables price them"
+        yield Fault(("atoms",), f"expected at most {fits}, got {atoms}: {says}; {known.exact}")
+
+
+def _priceable(known: Known, atoms: int, most: int) -> bool:
+    return atoms <= most and atoms * known.n <= SEARCHED
 
 
 class FixedGrid(BarycenterSolver):
@@ -88,11 +133,12 @@ class FixedGrid(BarycenterSolver):
     def unfit(self, problem: Any) -> Iterable[Fault]:
         """Adds: a linear program that is too large."""
         yield from super().unfit(problem)
-        if isinstance(problem, Barycenter) and problem.measures.shape and problem.shape:
-            variables = self.side ** problem.measures.shape[2] * (sum(problem.shape) + 1)
-            if variables > _VARIABLES:
-                says = f"ColumnGeneration() has {sum(problem.shape)} rows"
-                yield Fault(("side",), f"{variables:.3g} variables are more than 2^21: take fewer points; {says}")
+        if known := _known(problem):
+            variables = lambda side: side**known.d * (known.points + 1)
+            if (size := variables(self.side)) > _VARIABLES:
+                most = largest(lambda side: variables(side) <= _VARIABLES, self.side)
+                says = f"{written_size(size)} variables are more than {limit(_VARIABLES)}"
+                yield Fault(("side",), f"{says}: take fewer points, {_at_most(most)}; {known.exact}")
 
 
 class FreeSupport(BarycenterSolver):
@@ -131,6 +177,11 @@ class FreeSupport(BarycenterSolver):
     def most_atoms(self, problem: Any) -> int:
         """The number of atoms."""
         return self.atoms
+
+    def unfit(self, problem: Any) -> Iterable[Fault]:
+        """Adds: atoms that are too many for the linear programs of each round."""
+        yield from super().unfit(problem)
+        yield from _too_many_atoms(problem, self.atoms, _MOVING)
 
 
 class Bregman(BarycenterSolver):
@@ -182,6 +233,16 @@ class Bregman(BarycenterSolver):
         """Those of the grid."""
         return self.side ** np.shape(problem.measures.points)[2]
 
+    def unfit(self, problem: Any) -> Iterable[Fault]:
+        """Adds: a grid whose costs to all points, or whose linear programs in the end, are too large."""
+        yield from super().unfit(problem)
+        if known := _known(problem):
+            fits = lambda side: _priceable(known, side**known.d, _ATOMS) and side**known.d * known.n * known.k <= TABLE
+            if not fits(self.side):
+                size, most = self.side**known.d, largest(fits, self.side)
+                says = f"{written_size(size)} points of the grid, with costs to {known.points} points, are too many"
+                yield Fault(("side",), f"{says}: {_at_most(most)}; {known.exact}")
+
 
 class EntropicFreeSupport(BarycenterSolver):
     """As `FreeSupport` from one start, with entropic couplings at the inverse temperature eta, by OTT."""
@@ -202,6 +263,11 @@ class EntropicFreeSupport(BarycenterSolver):
         """The number of atoms."""
         return self.atoms
 
+    def unfit(self, problem: Any) -> Iterable[Fault]:
+        """Adds: atoms that are too many for the linear programs in the end."""
+        yield from super().unfit(problem)
+        yield from _too_many_atoms(problem, self.atoms, _ATOMS)
+
 
 class LowRankFreeSupport(BarycenterSolver):
     """As `FreeSupport` from one start, with couplings of low rank, by OTT."""
@@ -221,6 +287,16 @@ class LowRankFreeSupport(BarycenterSolver):
     def most_atoms(self, problem: Any) -> int:
         """The number of atoms."""
         return self.atoms
+
+    def unfit(self, problem: Any) -> Iterable[Fault]:
+        """Adds: atoms that are too many for the linear programs in the end."""
+        yield from super().unfit(problem)
+        yield from _too_many_atoms(problem, self.atoms, _ATOMS)
+
+
+def _at_most(side: int) -> str:
+    """The largest grid, which has at least two points along each direction."""
+    return f"side={side} fits" if side > 1 else "no grid fits in this dimension"
 
 
 def _on_host(tree: Any) -> Any:

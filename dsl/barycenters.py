@@ -1,27 +1,32 @@
 """Wasserstein barycenters as a problem, and the measures of which they are one."""
 
 import abc
-from collections.abc import Iterable, Mapping
+import math
+import reprlib
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Annotated, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from pydantic import Field
 
 from dsl import keys
 from dsl.faults import Fault
 from dsl.keys import Streams
 from dsl.realise import Random
-from dsl.results import Stored
-from dsl.spec import Spec
+from dsl.results import Given, Stored
+from dsl.sizes import TABLE, limit, written_size
+from dsl.spec import Spec, rebuilt
 from dsl.transport import Size, TransportProblem
 from theory import transport
 
 _SEED = 19238412
 _SINGLE = 1e-6
+_TOLD = 8  # faults of a file, of which there may be one for each measure
 
 
 class MeasureFamily(Spec, abstract=True):
@@ -52,13 +57,28 @@ def _equal(points: Any) -> Float[np.ndarray, "k n"]:
     return np.full(points.shape[:2], 1 / points.shape[1])
 
 
+def _too_many(shape: tuple[int, int, int]) -> Iterable[Fault]:
+    k, n, d = shape
+    if (size := k * n * d) > TABLE:
+        says = f"{k} measures of n points have {written_size(size)} coordinates, more than {limit(TABLE)}"
+        fits = TABLE // (k * d)
+        yield Fault(("n",), f"{f'expected at most {fits}' if fits else 'expected fewer measures'}, got {n}: {says}")
+
+
 class RandomMeasures(MeasureFamily, Random):
-    """Points uniform on [-half_width, half_width]^d, drawn once per run."""
+    """Points uniform on [-half_width, half_width]^d, drawn once per run.
+
+    Squared distances of points beyond 1e15 may be more than single precision holds.
+    """
 
     n: Size
     k: Size
     d: Size
-    half_width: Annotated[float, Field(gt=0)]
+    half_width: Annotated[float, Field(gt=0, le=1e15)]
+
+    def check(self) -> Iterable[Fault]:
+        """Points that fit."""
+        yield from _too_many(self.shape)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -99,6 +119,10 @@ class SparseSquare(MeasureFamily):
 
     n: Size = 10
     k: Size = 10
+
+    def check(self) -> Iterable[Fault]:
+        """Points that fit."""
+        yield from _too_many(self.shape)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -172,14 +196,19 @@ class StoredMeasures(MeasureFamily):
         """The masses, in a run.
 
         Raises:
-            ValueError: as `points`, or if there are not as many as points.
+            ValueError: as `points`.
         """
-        if "masses" not in self._arrays():
-            return _equal(self.points)
-        masses = self._array("masses", 2)
-        if masses.shape != (expected := self.points.shape[:2]):
-            raise ValueError(f"StoredMeasures: the masses have shape {masses.shape}, expected {expected}")
-        return masses
+        return self._array("masses", 2) if "masses" in self._arrays() else _equal(self.points)
+
+    def misfits(self, arrays: Mapping[str, Any]) -> Iterable[Fault]:
+        """Why the arrays of a file are not measures, each fault with its place there."""
+        found = rebuilt(self, data=Given(dict(arrays)))
+        try:
+            whole = found.points, found.masses
+        except ValueError as error:
+            yield Fault(("data",), str(error))
+        else:
+            yield from (Fault(("data",), misfit) for misfit in islice(_misfits(*whole), _TOLD))
 
     def _arrays(self) -> Mapping[str, Any]:
         if isinstance(self.data, Stored):
@@ -222,18 +251,95 @@ class Barycenter(TransportProblem):
         """The variance of tuples of points that have mass.
 
         Raises:
-            ValueError: if masses are negative or do not sum to 1, or a point occurs twice in a measure.
+            ValueError: as `checked_measures`, or if there are not as many weights as measures of a file.
         """
+        points, masses = supports(self.measures)
         weights = None if self.weights is None else np.array(self.weights, np.float64)
+        if weights is not None and len(weights) != len(points):
+            raise ValueError(f"weights: expected {len(points)}, one a measure, got {len(weights)}")
         # in float32 the weights no longer sum to 1 exactly
-        normal = None if weights is None else weights / weights.sum()
-        points, masses = (np.asarray(a, np.float64) for a in (self.measures.points, self.measures.masses))
-        cost = transport.BarycenterCost([x[mu != 0] for x, mu in zip(points, masses, strict=True)], normal)
-        return transport.Problem(cost, [_normal(i, mu[mu != 0]) for i, mu in enumerate(masses)])
+        shares = None if weights is None else weights / weights.sum()
+        return transport.Problem(transport.BarycenterCost(points, shares), masses)
 
 
-def _normal(i: int, mu: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-    """Masses whose sum is 1 to the precision in which they may be stored."""
-    if abs(mu.sum() - 1) > _SINGLE:
-        raise ValueError(f"measures.masses[{i}]: the masses sum to {mu.sum()}, expected 1")
+def supports(measures: Any) -> tuple[list[Float[np.ndarray, "_ d"]], list[Float[np.ndarray, "_"]]]:
+    """The points of each measure that have mass, and their masses, in double precision on the host.
+
+    Args:
+        measures: a family with its arrays, of a spec or of a run.
+
+    Returns:
+        One array of points and one of masses, with the sum 1, for each measure.
+
+    Raises:
+        ValueError: as `checked_measures`.
+    """
+    points, masses = checked_measures(measures.points, measures.masses)
+    return [x[mu > 0] for x, mu in zip(points, masses, strict=True)], [
+        normalised(i, mu[mu > 0]) for i, mu in enumerate(masses)
+    ]
+
+
+def checked_measures(points: Any, masses: Any) -> tuple[Float[np.ndarray, "k n d"], Float[np.ndarray, "k n"]]:
+    """The arrays of a family in double precision, as they are.
+
+    Args:
+        points: shape (k, n, d); those without mass are not read.
+        masses: shape (k, n), each with the sum 1 to single precision.
+
+    Returns:
+        Both.
+
+    Raises:
+        ValueError: with the place, if the arrays are not of these shapes, masses are negative, not finite or of another
+            sum, or points with mass are not finite, too large to be squared, or occur twice in a measure.
+    """
+    found = np.asarray(points, np.float64), np.asarray(masses, np.float64)
+    for misfit in _misfits(*found):
+        raise ValueError(f"measures.{misfit}")
+    return found
+
+
+def normalised(i: int, mu: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    """The masses of measure i divided by their sum, which is 1 to the precision in which they may be stored.
+
+    Raises:
+        ValueError: if a mass is negative or not finite, or the sum is not 1.
+    """
+    if misfit := _unlike_masses(i, mu):
+        raise ValueError(f"measures.{misfit}")
     return mu / mu.sum()
+
+
+def _misfits(points: Float[np.ndarray, "..."], masses: Float[np.ndarray, "..."]) -> Iterator[str]:
+    """Why arrays are not measures: of the masses, or else of the points, one for each measure."""
+    if points.ndim != 3 or not points.size:
+        yield f"points have shape {points.shape}, expected (k, n, d), each at least 1"
+    elif masses.shape != points.shape[:2]:
+        yield f"masses have shape {masses.shape}, expected {points.shape[:2]}, one a point"
+    elif wrong := [misfit for i, mu in enumerate(masses) if (misfit := _unlike_masses(i, mu))]:
+        yield from wrong
+    else:
+        found = (_unlike_points(i, x, np.flatnonzero(mu)) for i, (x, mu) in enumerate(zip(points, masses, strict=True)))
+        yield from (misfit for misfit in found if misfit)
+
+
+def _unlike_masses(i: int, mu: Float[np.ndarray, "n"]) -> str | None:
+    if not (good := np.isfinite(mu) & (mu >= 0)).all():
+        v = int(good.argmin())
+        return f"masses[{i}][{v}] is {mu[v]}, expected masses that are finite and not negative"
+    return f"masses[{i}]: the masses sum to {mu.sum():.9g}, expected 1" if abs(mu.sum() - 1) > _SINGLE else None
+
+
+def _unlike_points(i: int, x: Float[np.ndarray, "n d"], held: Int[np.ndarray, "m"]) -> str | None:
+    """What is wrong with the points of a measure that have mass, by their numbers in the file."""
+    most = math.sqrt(np.finfo(np.float64).max / (16 * x.shape[1]))  # differences of two are squared and summed
+    if not (near := (np.abs(x[held]) <= most).all(axis=1)).all():
+        v = held[near.argmin()]
+        return f"points[{i}][{v}] = {reprlib.repr(x[v].tolist())}, expected finite numbers up to {most:.1g}"
+    _, first = np.unique(x[held], axis=0, return_index=True)
+    if len(again := np.delete(held, first)):
+        earlier = held[(x[held] == x[again[0]]).all(axis=1).argmax()]
+        where = f"points[{i}][{again[0]}] = {reprlib.repr(x[again[0]].tolist())} occurs twice"
+        return f"{where}, at points[{i}][{earlier}] too; add the masses"
+    return None

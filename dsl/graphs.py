@@ -117,3 +117,13 @@ class DrawnGraph(eqx.Module):
     """
 
     adjacency: Int[Array, "n n"]
+
+    @property
+    def vertices(self) -> int:
+        """How many there are: n."""
+        return len(self.adjacency)
+
+    @property
+    def edges(self) -> int:
+        """How many were drawn."""
+        return int(self.adjacency.sum()) // 2

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float64, Key
+from jaxtyping import Array, Float, Float64, Key
 
 from dsl.barycenter_solvers import BarycenterSolver
 from dsl.barycenters import Barycenter
@@ -17,6 +17,7 @@ from dsl.pairs import PairSolver
 from dsl.reductions import BruteForce, ByReduction, Clique, KelleyCuts
 from dsl.solving import Solver
 from dsl.transport_solvers import TransportSolver
+from theory.arrays import library_of
 from theory.transport import BarycenterCost, Solution, SparsePlan
 
 _PLANS = (TransportSolver, PairSolver, BarycenterSolver)
@@ -118,10 +119,11 @@ class PairMarginals(SolutionMeasurement):
 
     def __call__(
         self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]
-    ) -> Float64[np.ndarray, "k n n"]:
+    ) -> Float[np.ndarray | Array, "k n n"]:
         """Shape (k, n, n): [t, a, b] is the mass of tuples with a at 0 and b at t."""
         plan = state.answer.plan
-        return np.stack([plan.pair(0, t) for t in range(len(plan.shape))])
+        laws = [plan.pair(0, t) for t in range(len(plan.shape))]
+        return library_of(laws[0]).stack(laws)
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
         """Adds: marginals of unequal sizes, or too many entries."""
@@ -149,7 +151,7 @@ class Plan(AtomMeasurement):
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float64[np.ndarray, "m w"]:
         """Shape (sum_i n_i - k + 1, k + 1)."""
         plan = _atoms(state.answer)
-        return _padded(plan, plan.tuples)
+        return _padded(plan, plan.tuples, int(state.step))
 
 
 class Atoms(AtomMeasurement):
@@ -165,7 +167,7 @@ class Atoms(AtomMeasurement):
             return _filled(np.column_stack([points, masses]), experiment.by.most_atoms(experiment.problem))
         plan, cost = _atoms(state.answer), experiment.problem.posed().cost
         assert isinstance(cost, BarycenterCost)
-        return _padded(plan, cost.means(plan.tuples))
+        return _padded(plan, cost.means(plan.tuples), int(state.step))
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
         """A solver whose plan is no vertex, and a problem without points."""
@@ -185,13 +187,16 @@ def _number(value: Any) -> Any:
     return jnp.asarray(value, float) if isinstance(value, jax.Array) else np.float64(value)
 
 
-def _padded(plan: SparsePlan, rows: np.ndarray) -> Float64[np.ndarray, "m w"]:
-    return _filled(np.column_stack([rows, plan.masses]), sum(plan.shape) - len(plan.shape) + 1)
+def _padded(plan: SparsePlan, rows: np.ndarray, step: int) -> Float64[np.ndarray, "m w"]:
+    most = sum(plan.shape) - len(plan.shape) + 1
+    if len(rows) > most:
+        says = f"the plan at step {step} has {len(rows)} atoms, and a vertex has at most {most}"
+        raise ValueError(f"{says}: it is no vertex yet, or rounding it to its marginals has split atoms")
+    return _filled(np.column_stack([rows, plan.masses]), most)
 
 
 def _filled(rows: np.ndarray, most: int) -> Float64[np.ndarray, "m w"]:
-    if len(rows) > most:
-        raise ValueError(f"a plan of {len(rows)} atoms, more than the {most} of a vertex: observe it at the end")
+    """The rows, and zeros up to as many as there may be."""
     found = np.zeros((most, rows.shape[1]))
     found[: len(rows)] = rows
     return found

@@ -1,6 +1,7 @@
 """Multimarginal transport as a problem: costs with structure, marginals, and what a solver is given (2008.03006)."""
 
 import abc
+import reprlib
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from pydantic import Field
 from dsl.faults import Fault
 from dsl.fields import Static
 from dsl.graphs import Graph
+from dsl.sizes import TABLE, largest, limit, written_size
 from dsl.solving import Problem
 from dsl.spec import Spec
 from theory import transport
@@ -19,6 +21,7 @@ from theory.transport.log_grid import MOST_RANK
 from theory.transport.set_cost import components
 
 _SUM = 1e-9
+_FEW = 8  # sizes, or else a message names how many there are
 
 
 class Posed(Problem, abstract=True):
@@ -28,6 +31,11 @@ class Posed(Problem, abstract=True):
     @abc.abstractmethod
     def gives(self) -> Literal["transport", "search"]:
         """Which of the two."""
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The sizes of the marginals; None where they are known only in a run."""
+        return None
 
     @abc.abstractmethod
     def posed(self) -> Any:
@@ -133,6 +141,14 @@ class EulerFlow(Cost):
     steps: Annotated[int, Field(ge=2, le=2**18)]
     sigma: Literal["id", "rev", "shift", "tent"]
 
+    def check(self) -> Iterable[Fault]:
+        """Tables of elimination that fit: those of a cycle, which every solver needs, have n^3 entries."""
+        axes = min(self.steps, 3)
+        if (size := self.n**axes) > TABLE:
+            most = largest(lambda n: n**axes <= TABLE, self.n)
+            says = f"every solver needs tables of n^{axes} = {written_size(size)} entries, more than {limit(TABLE)}"
+            yield Fault(("n",), f"expected at most {most}, got {self.n}: {says}")
+
     @property
     def shape(self) -> tuple[int, ...]:
         """n, once for each time."""
@@ -157,8 +173,9 @@ class Connected(Cost):
         """One of the two signs, and a graph that is connected."""
         if abs(self.sign) != 1.0:
             yield Fault(("sign",), f"expected 1.0 (the worst case) or -1.0 (the best), got {self.sign}")
-        if self.graph.edges is not None and not (self.graph.edges and len(_parts(self.graph)) == 1):
-            yield Fault(("graph",), f"expected a connected graph with an edge, got {self.graph!r}")
+        if self.graph.edges is not None and (not self.graph.edges or len(_parts(self.graph)) > 1):
+            got = f"{self.graph!r} with the parts {reprlib.repr(_parts(self.graph))}"
+            yield Fault(("graph",), f"expected a connected graph with an edge, got {got}")
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -172,7 +189,7 @@ class Connected(Cost):
             ValueError: if a drawn graph is not connected.
         """
         if len(parts := _parts(self.graph)) > 1:
-            raise ValueError(f"Connected: the graph is not connected, its parts are {parts}")
+            raise ValueError(f"Connected: the graph is not connected, its parts are {reprlib.repr(parts)}")
         return transport.Reliability(_edges(self.graph), best=bool(self.sign < 0))
 
 
@@ -268,7 +285,8 @@ class Transport(TransportProblem):
     def check(self) -> Iterable[Fault]:
         """As many marginals as the cost has axes, of their sizes."""
         if self.cost.shape is not None and self.cost.shape != self.marginals.shape:
-            yield Fault(("marginals",), f"expected the sizes {self.cost.shape} of the cost, got {self.marginals.shape}")
+            expected, got = _written(self.cost.shape), _written(self.marginals.shape)
+            yield Fault(("marginals",), f"expected the sizes {expected} of the cost, got {got}")
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -278,3 +296,8 @@ class Transport(TransportProblem):
     def posed(self) -> transport.Problem:
         """Both as arrays."""
         return transport.Problem(self.cost.posed(), self.marginals.posed())
+
+
+def _written(shape: tuple[int, ...]) -> str:
+    """All sizes, or how many there are and the first of them."""
+    return f"{shape}" if len(shape) <= _FEW else f"{reprlib.repr(shape)}, {len(shape)} of them,"

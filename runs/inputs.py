@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dsl.barycenters import StoredMeasures
 from dsl.experiments import Experiment
 from dsl.faults import Path as Where
 from dsl.faults import written
@@ -38,7 +39,7 @@ def stored(experiment: Experiment, data: Path | None) -> dict[str, Arrays]:
     files = {noun: _read(noun, data) for noun in nouns.values()}
     found = {path: files[noun] for path, noun in nouns.items()}
     for path, noun in walk(experiment):
-        if isinstance(noun, StoredExamples):
+        if isinstance(noun, (StoredExamples, StoredMeasures)):
             _check(noun, path, found[written((*path, "data"))])
     return found
 
@@ -48,9 +49,9 @@ def data_directory(data: Path | None) -> Path:
     return data or Path(os.environ.get("STEPWELL_DATA") or "data")
 
 
-def _check(noun: StoredExamples, path: Where, arrays: Arrays) -> None:
+def _check(noun: StoredExamples | StoredMeasures, path: Where, arrays: Arrays) -> None:
     if faults := [str(fault.under(*path)) for fault in noun.misfits(arrays)]:
-        raise RunError(f"{noun.data.name} is not what the task says: {'; '.join(faults)}")
+        raise RunError(f"{noun.data.name} is not what the spec says: {'; '.join(faults)}")
 
 
 def contents(experiment: Experiment) -> tuple[tuple[str, str], ...]:

@@ -200,25 +200,6 @@ def test_stored_measures_have_masses_of_their_own():
     np.testing.assert_allclose(found["Atoms"][np.argsort(found["Atoms"][:, 0])], [[0.5, 0.25], [2.5, 0.75]], atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        ({"points": np.zeros((2, 3))}, r"points have shape \(2, 3\), expected 3 axes"),
-        ({"points": np.ones((1, 2, 1)), "masses": np.ones((2, 1))}, r"masses have shape \(2, 1\), expected \(1, 2\)"),
-        (
-            {"points": np.arange(2.0)[None, :, None], "masses": np.full((1, 2), 0.4)},
-            r"measures.masses\[0\]: .* sum to 0.8",
-        ),
-        ({"points": np.arange(2.0)[None, :, None], "masses": np.array([[1.5, -0.5]])}, r"marginals\[0\]\[1\] is -0.5"),
-        ({"points": np.ones((1, 2, 1))}, r"points\[0\]\[1\] = \[1.0\] occurs twice; add the masses"),
-        ({"points": np.full((1, 1, 1), np.inf)}, r"points\[0\]\[0, 0\] is inf"),
-    ],
-)
-def test_stored_measures_that_are_none_are_refused(arrays, message):
-    with pytest.raises(ValueError, match=message):
-        stored(**arrays)
-
-
 def test_a_file_without_points_is_refused():
     held = Solving(Barycenter(StoredMeasures(Stored("a.npz", "0" * 64))), ColumnGeneration(), (Objective(),))
     with pytest.raises(ValueError, match=r"the file has the arrays \['x'\], expected 'points'"):
