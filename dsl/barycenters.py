@@ -208,7 +208,7 @@ class StoredMeasures(MeasureFamily):
         except ValueError as error:
             yield Fault(("data",), str(error))
         else:
-            yield from (Fault(("data",), misfit) for misfit in islice(_misfits(*whole), _TOLD))
+            yield from (Fault(("data",), misfit) for misfit in islice(_misfits(*whole, distinct=True), _TOLD))
 
     def _arrays(self) -> Mapping[str, Any]:
         if isinstance(self.data, Stored):
@@ -274,18 +274,22 @@ def supports(measures: Any) -> tuple[list[Float[np.ndarray, "_ d"]], list[Float[
     Raises:
         ValueError: as `checked_measures`.
     """
-    points, masses = checked_measures(measures.points, measures.masses)
+    drawn = isinstance(measures, DrawnMeasures)  # on a line some of many single numbers are equal
+    points, masses = checked_measures(measures.points, measures.masses, distinct=not drawn)
     return [x[mu > 0] for x, mu in zip(points, masses, strict=True)], [
         normalised(i, mu[mu > 0]) for i, mu in enumerate(masses)
     ]
 
 
-def checked_measures(points: Any, masses: Any) -> tuple[Float[np.ndarray, "k n d"], Float[np.ndarray, "k n"]]:
+def checked_measures(
+    points: Any, masses: Any, distinct: bool = True
+) -> tuple[Float[np.ndarray, "k n d"], Float[np.ndarray, "k n"]]:
     """The arrays of a family in double precision, as they are.
 
     Args:
         points: shape (k, n, d); those without mass are not read.
         masses: shape (k, n), each with the sum 1 to single precision.
+        distinct: whether points of a measure have to be.
 
     Returns:
         Both.
@@ -295,7 +299,7 @@ def checked_measures(points: Any, masses: Any) -> tuple[Float[np.ndarray, "k n d
             sum, or points with mass are not finite, too large to be squared, or occur twice in a measure.
     """
     found = np.asarray(points, np.float64), np.asarray(masses, np.float64)
-    for misfit in _misfits(*found):
+    for misfit in _misfits(*found, distinct):
         raise ValueError(f"measures.{misfit}")
     return found
 
@@ -311,7 +315,7 @@ def normalised(i: int, mu: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
     return mu / mu.sum()
 
 
-def _misfits(points: Float[np.ndarray, "..."], masses: Float[np.ndarray, "..."]) -> Iterator[str]:
+def _misfits(points: Float[np.ndarray, "..."], masses: Float[np.ndarray, "..."], distinct: bool) -> Iterator[str]:
     """Why arrays are not measures: of the masses, or else of the points, one for each measure."""
     if points.ndim != 3 or not points.size:
         yield f"points have shape {points.shape}, expected (k, n, d), each at least 1"
@@ -320,8 +324,10 @@ def _misfits(points: Float[np.ndarray, "..."], masses: Float[np.ndarray, "..."])
     elif wrong := [misfit for i, mu in enumerate(masses) if (misfit := _unlike_masses(i, mu))]:
         yield from wrong
     else:
-        found = (_unlike_points(i, x, np.flatnonzero(mu)) for i, (x, mu) in enumerate(zip(points, masses, strict=True)))
-        yield from (misfit for misfit in found if misfit)
+        for i, (x, mu) in enumerate(zip(points, masses, strict=True)):
+            held = np.flatnonzero(mu)
+            if misfit := _unlike_points(i, x, held) or (_repeated(i, x, held) if distinct else None):
+                yield misfit
 
 
 def _unlike_masses(i: int, mu: Float[np.ndarray, "n"]) -> str | None:
@@ -332,11 +338,16 @@ def _unlike_masses(i: int, mu: Float[np.ndarray, "n"]) -> str | None:
 
 
 def _unlike_points(i: int, x: Float[np.ndarray, "n d"], held: Int[np.ndarray, "m"]) -> str | None:
-    """What is wrong with the points of a measure that have mass, by their numbers in the file."""
+    """The first of the points with mass that is not finite, or too large."""
     most = math.sqrt(np.finfo(np.float64).max / (16 * x.shape[1]))  # differences of two are squared and summed
     if not (near := (np.abs(x[held]) <= most).all(axis=1)).all():
         v = held[near.argmin()]
         return f"points[{i}][{v}] = {reprlib.repr(x[v].tolist())}, expected finite numbers up to {most:.1g}"
+    return None
+
+
+def _repeated(i: int, x: Float[np.ndarray, "n d"], held: Int[np.ndarray, "m"]) -> str | None:
+    """The first point with mass that is an earlier one again."""
     _, first = np.unique(x[held], axis=0, return_index=True)
     if len(again := np.delete(held, first)):
         earlier = held[(x[held] == x[again[0]]).all(axis=1).argmax()]

@@ -1,6 +1,7 @@
 """Multimarginal transport as a problem: costs with structure, marginals, and what a solver is given (2008.03006)."""
 
 import abc
+import math
 import reprlib
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
@@ -21,6 +22,7 @@ from theory.transport.log_grid import MOST_RANK
 from theory.transport.set_cost import components
 
 _SUM = 1e-9
+_DIGITS = 300  # before the decimal point, of entries; a sum of a few of the largest is finite too
 _FEW = 8  # sizes, or else a message names how many there are
 
 
@@ -217,7 +219,7 @@ class LowRankPlusSparse(Cost):
     sparse: tuple[tuple[tuple[int, ...], Static[float]], ...] = ()
 
     def check(self) -> Iterable[Fault]:
-        """Factors of equal lengths in all products, a grid that fits, and distinct tuples within the shape."""
+        """Finite products of factors of equal lengths, a grid that fits, and distinct tuples within the shape."""
         if not self.factors or not all(self.factors):
             yield Fault(("factors",), f"expected values for each of at least one marginal, got {self.factors}")
             return
@@ -226,6 +228,13 @@ class LowRankPlusSparse(Cost):
                 yield Fault(("terms", t), f"expected factors of the lengths {self.shape}, got {got}")
         if len(self.terms) >= MOST_RANK:
             yield Fault(("terms",), f"expected a rank of at most {MOST_RANK}, got {1 + len(self.terms)}")
+        for path, product in (
+            (("factors",), self.factors),
+            *((("terms", t), term) for t, term in enumerate(self.terms)),
+        ):
+            if (size := sum(math.log10(max(values)) for values in product if values)) > _DIGITS:
+                says = f"the product of the largest factors is about 1e{size:.0f}"
+                yield Fault(path, f"{says}, expected finite entries, up to 1e{_DIGITS}")
         yield from self._unlisted()
 
     def _unlisted(self) -> Iterable[Fault]:

@@ -4,11 +4,12 @@ import re
 import types
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dsl import *
-from dsl.barycenters import checked_measures, supports
+from dsl.barycenters import DrawnMeasures, checked_measures, supports
 from tests.dsl.running import run
 
 FILE = StoredMeasures(Stored("measures.npz", sha256="0" * 64))
@@ -120,6 +121,15 @@ def test_points_without_mass_are_not_read():
     arrays = {"points": family.points, "masses": family.masses}
     found = solved(Barycenter(FILE), ColumnGeneration(), arrays)
     assert next(iter(found["Objective"].values())) == pytest.approx((0.25 * 1 + 0.75 * 4) / 4, abs=1e-9)
+
+
+def test_points_that_are_drawn_may_be_equal():
+    drawn = DrawnMeasures(jnp.array([[[1.0], [1.0]], [[2.0], [4.0]]]))
+    points, masses = supports(drawn)
+    assert [x.tolist() for x in points] == [[[1.0], [1.0]], [[2.0], [4.0]]]
+    assert [mu.tolist() for mu in masses] == [[0.5, 0.5]] * 2
+    with pytest.raises(ValueError, match=r"points\[0\]\[1\] = \[1.0\] occurs twice"):
+        checked_measures(drawn.points, drawn.masses)
 
 
 def test_a_file_of_other_measures_than_the_problem_asks_for_is_refused():
