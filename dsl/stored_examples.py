@@ -7,17 +7,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Int
 
 from dsl.domains import Reals
 from dsl.faults import Fault, nearest
 from dsl.fields import Count
 from dsl.laws import Nodes
+from dsl.listed import Listed
 from dsl.results import Stored
-from dsl.tasks import Task
 
 
-class StoredExamples(Task[Reals, Reals]):
+class StoredExamples(Listed[Reals, Reals]):
     """The n examples of a stored file, in its order: `stepwell add` prints this noun for a file.
 
     `x` names the array of inputs, or the columns that are their coordinates; each x is scaled and has the shape
@@ -44,25 +44,16 @@ class StoredExamples(Task[Reals, Reals]):
         return self.y_length
 
     @property
-    def exact(self) -> bool:
-        """The examples are the law."""
-        return True
-
-    @property
     def size(self) -> int:
         """The number of examples."""
         return self.n
-
-    def sample(self, key: Key[Array, ""], n: int) -> tuple[Any, Any]:
-        """N examples, with replacement."""
-        return self.take(jax.random.randint(key, (n,), 0, self.n, jnp.int32))  # the same draw at every precision
 
     def take(self, index: Int[Array, "n"]) -> tuple[Any, Any]:
         """The examples with these numbers."""
         return self._at(index)
 
     def nodes(self) -> Nodes:
-        """All examples, with equal weights."""
+        """All examples, with equal weights; arrays are not indexed."""
         return self._at(slice(None)), jnp.full(self.n, 1.0 / self.n)
 
     def misfits(self, arrays: Mapping[str, np.ndarray]) -> Iterable[Fault]:

@@ -3,17 +3,15 @@
 import functools
 from typing import Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float64, Int, Key
+from jaxtyping import Array, Float64, Int
 
 from dsl.domains import Real, Reals, Y_co
-from dsl.laws import Nodes
-from dsl.tasks import Task
+from dsl.listed import Listed
 
 
-class Tabular(Task[Reals, Y_co], abstract=True):
+class Tabular(Listed[Reals, Y_co], abstract=True):
     """A table of scikit-learn: x its columns, each of mean 0 and variance 1 over the whole table.
 
     A finite sample, in the order of the package; a division into parts is `Sample(..., replace=False)` with `Rest()`.
@@ -37,28 +35,15 @@ class Tabular(Task[Reals, Y_co], abstract=True):
         return self.classes
 
     @property
-    def exact(self) -> bool:
-        """The examples are the law."""
-        return True
-
-    @property
     def size(self) -> int:
         """The number of rows."""
         return self.rows
-
-    def sample(self, key: Key[Array, ""], n: int) -> tuple[Any, Any]:
-        """N examples, with replacement."""
-        return self.take(jax.random.randint(key, (n,), 0, self.rows, jnp.int32))  # the same draw at every precision
 
     def take(self, index: Int[Array, "n"]) -> tuple[Any, Any]:
         """The examples with these numbers."""
         x, y = _loaded(self.table)
         labels = _standard(y) if self.classes is None else np.eye(self.classes)[y.astype(int)]
         return jnp.asarray(_standard(x), float)[index], jnp.asarray(labels, float)[index]
-
-    def nodes(self) -> Nodes:
-        """All examples, with equal weights."""
-        return self.take(jnp.arange(self.rows)), jnp.full(self.rows, 1.0 / self.rows)
 
 
 class Iris(Tabular[Reals]):

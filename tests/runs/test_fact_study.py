@@ -32,10 +32,19 @@ def test_the_least_cosine_is_over_the_layers_at_the_end():
     assert fact.least(made, "linear", "FactAlignment").values.tolist() == pytest.approx([0.7, 0.9])
 
 
+def test_a_cosine_counts_where_the_gradient_has_vanished_alone():
+    points = [({"part": "linear", "seed": s}, [cosines(9, 0.9, 0.7 + s / 10, 1.0)]) for s in (0, 1)]
+    for (_, values), norm in zip(points, (2e-3, 1e-4), strict=True):
+        values[0][1]["GradientNorm"] = norm
+    found = fact.least_at_convergence(table(points), "linear")
+    np.testing.assert_allclose(found.values, [np.nan, 0.8])
+    assert found.notes == ("seed 0: the gradient has norm 0.002, and the theorem says nothing",)
+
+
 def test_the_early_lead_is_that_of_the_ansatz_in_the_first_layer():
     step = fact.SETTINGS["small"]["steps"] // 5
     values = [
-        (step, {"FactAlignment(layer=0)": 0.2, "NfaAlignment(layer=0)": 0.9}),
+        (step, {"FactAlignment(layer=0)": 0.2, "NfaAlignment(layer=0)[0]": 0.9}),
         (2 * step, {"FactAlignment(layer=0)": 1.0}),
     ]
     made = table([({"part": "relu", "seed": 0}, values)])
@@ -57,7 +66,7 @@ def test_the_names_of_measurements_are_those_of_the_table(part):
     observed = set(fact.network(part, seed=0, scale="small").observed())
     layers = range(fact.HIDDEN[part] + 1)
     expected = {fact.column(name, part, layer) for layer in layers for name in ("FactAlignment", "NfaAlignment")}
-    twice = {"NfaAlignment(layer=0)[1]"} if part in fact.LINEAR else set()
+    twice = {f"NfaAlignment(layer={layer})[1]" for layer in (range(1) if part in fact.LINEAR else layers)}
     assert observed - expected == {"GradientNorm"} | twice
     assert expected < observed
 
@@ -69,7 +78,7 @@ def test_exponents_of_linear_networks():
     }
     assert powers["linear"] == pytest.approx([1 / 3, 1 / 2, 1, 1 / 2])
     assert powers["deep linear"] == pytest.approx([1 / 4, 1 / 3, 1 / 2, 1, 1 / 2])
-    assert powers["tanh"] == [0.5] * 4
+    assert powers["tanh"] == [0.5] * 4 + [1.0] * 4
 
 
 def test_the_lead_of_a_linear_networks_own_power_is_over_one_half():
