@@ -10,7 +10,6 @@ from theory.transport.barycenters import barycenter as barycenter
 from theory.transport.barycenters import fixed_support as fixed_support
 from theory.transport.barycenters import free_support as free_support
 from theory.transport.barycenters import grid_support as grid_support
-from theory.transport.barycenters import objective as objective
 from theory.transport.barycenters import on_a_line as on_a_line
 from theory.transport.column_generation import ColumnGeneration as ColumnGeneration
 from theory.transport.cost import Cost as Cost

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from theory.transport.barycenter_cost import BarycenterCost
+from theory.transport.barycenter_cost import BarycenterCost, expect_points
+from theory.transport.barycenter_cost import squared as squared
 from theory.transport.barycenters import Measure
 from theory.transport.column_generation import ColumnGeneration
 from theory.transport.cost import TensorCost
@@ -60,9 +61,22 @@ def approximation(
 
 
 def value_of(cost: BarycenterCost, masses: Marginals, measure: Measure) -> float:
-    """sum_i lambda_i W_2^2(mu_i, nu), exactly; as `barycenters.objective`, for measures of many atoms."""
+    """sum_i lambda_i W_2^2(mu_i, nu), by linear programs.
+
+    Args:
+        cost: the points of the measures, and the weights.
+        masses: the masses of the measures.
+        measure: nu, with masses that sum to 1.
+
+    Returns:
+        The value, to 1e-9 of the largest squared distance.
+
+    Raises:
+        ValueError: if masses or points do not match, or HiGHS gives no answer.
+    """
+    expect_points("value_of: measure.points", measure.points, cost.points[0].shape[1])
     found = 0.0
-    for weight, x, mu in zip(cost.weights, cost.points, masses, strict=True):
+    for weight, x, mu in zip(cost.weights, cost.points, Problem(cost, masses).marginals, strict=True):
         distances = squared(x, measure.points)
         found += weight * float(np.sum(distances * exact_plan(distances, mu, measure.masses)))
     return found
@@ -83,11 +97,11 @@ def couplings_bound(cost: BarycenterCost, masses: Marginals) -> float:
 
     Source: derived.
     """
-    found = 0.0
-    for i, j in itertools.combinations(range(len(masses)), 2):
+    found, marginals = 0.0, Problem(cost, masses).marginals
+    for i, j in itertools.combinations(range(len(marginals)), 2):
         distances = squared(cost.points[i], cost.points[j])
         weight = cost.weights[i] * cost.weights[j]
-        found += weight * _coupled(distances, masses[i], masses[j])[1]
+        found += weight * _coupled(distances, marginals[i], marginals[j])[1]
     return found
 
 
@@ -105,7 +119,7 @@ def exact_plan(
         The plan with all its entries; its cost is within 1e-9 of the range of the distances of the least one.
 
     Raises:
-        ValueError: if HiGHS gives no answer.
+        ValueError: if the masses do not match or a distance is not finite, or HiGHS gives no answer.
     """
     return _coupled(distances, a, b)[0]
 
@@ -116,13 +130,13 @@ def _coupled(
     """The optimal plan, and a lower bound of its cost."""
     from scipy.optimize import linear_sum_assignment  # slow to import, and only for this
 
-    n, m = distances.shape
-    if n == m and np.ptp(a) == 0 and np.ptp(b) == 0:
+    (n, m), problem = distances.shape, Problem(TensorCost(distances), [a, b])
+    if n == m and all(np.ptp(mu) == 0 for mu in problem.marginals):
         plan = np.zeros((n, m))
         plan[linear_sum_assignment(distances)] = 1 / n
         return plan, float(np.sum(plan * distances))
     solver = NaiveLp() if n * m <= _FEW else ColumnGeneration()
-    solution = solver.solve(Problem(TensorCost(distances), [a, b]))
+    solution = solver.solve(problem)
     return solution.plan.pair(0, 1), solution.lower
 
 
@@ -139,8 +153,3 @@ def padded(cost: BarycenterCost, masses: Marginals) -> tuple[Float64[np.ndarray,
     most = max(cost.shape)
     points = [np.concatenate([x, np.repeat(x[:1], most - len(x), axis=0)]) for x in cost.points]
     return np.stack(points), np.stack([np.pad(mu, (0, most - len(mu))) for mu in masses])
-
-
-def squared(x: Float64[np.ndarray, "n d"], y: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, "n m"]:
-    """Squared distances."""
-    return np.sum((x[:, None] - y) ** 2, axis=2)

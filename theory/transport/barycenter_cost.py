@@ -9,10 +9,12 @@ from jaxtyping import Float64
 from theory.transport.cost import (
     MAX_DENSE,
     Cost,
+    Given,
     Minimum,
     Potentials,
     Pricing,
     Tuples,
+    as_floats,
     dense,
     expect_finite,
     gathered,
@@ -32,8 +34,8 @@ class BarycenterCost(Cost):
         weights: lambda, positive, with sum 1 (to 1e-9; they are divided by it).
 
     Raises:
-        ValueError: if dimensions differ, a point is not finite or occurs twice in a measure, or the weights are not
-            positive, do not sum to 1, or do not match the measures.
+        ValueError: if dimensions differ, a point is not finite or occurs twice in a measure, squared distances
+            overflow, or the weights are not positive, do not sum to 1, or do not match the measures.
 
     Source: arXiv 2006.08012 (the cost; from memory, unverified, and derived).
     """
@@ -43,14 +45,15 @@ class BarycenterCost(Cost):
 
     def __init__(
         self,
-        points: Sequence[Float64[np.ndarray, "_ _"]],
+        points: Sequence[Given],
         weights: Sequence[float] | Float64[np.ndarray, "k"] | None = None,
     ) -> None:
-        self.points = tuple(np.asarray(support, np.float64) for support in points)
+        self.points = tuple(as_floats(f"BarycenterCost: points[{i}]", support) for i, support in enumerate(points))
         if not self.points:
             raise ValueError("BarycenterCost: expected at least one measure, got none")
         for i, support in enumerate(self.points):
-            _expect_support(i, support, self.points[0].shape[1])
+            _expect_support(i, support, self.points[0])
+        _expect_squares(self.points)
         given = np.ones(len(points)) / len(points) if weights is None else np.asarray(weights, np.float64)
         if given.shape != (len(points),):
             raise ValueError(f"BarycenterCost: {given.size} weights for {len(points)} measures")
@@ -126,15 +129,45 @@ class BarycenterCost(Cost):
         return Sites(slopes, offsets)
 
 
-def _expect_support(i: int, support: Float64[np.ndarray, "_ _"], d: int) -> None:
-    if support.ndim != 2 or not len(support):
-        raise ValueError(f"BarycenterCost: points[{i}] has shape {support.shape}, expected (n, d) with n >= 1")
-    if support.shape[1] != d:
-        raise ValueError(f"BarycenterCost: points[{i}] has dimension {support.shape[1]}, points[0] has {d}")
-    expect_finite(f"BarycenterCost: points[{i}]", support)
-    distinct, first = np.unique(support, axis=0, return_index=True)
+def squared(x: Float64[np.ndarray, "n d"], y: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, "n m"]:
+    """Squared distances |x_i - y_j|^2.
+
+    Args:
+        x: points.
+        y: points of the same dimension.
+
+    Returns:
+        The matrix of all pairs.
+    """
+    return np.sum((x[:, None] - y) ** 2, axis=2)
+
+
+def expect_points(name: str, points: Float64[np.ndarray, "..."], d: int) -> None:
+    """Refuses what are not finite points of dimension d, at least one, and says what was got."""
+    if points.ndim != 2 or not len(points) or points.shape[1] != d:
+        raise ValueError(f"{name} has shape {points.shape}, expected (n, {d}) with n >= 1")
+    expect_finite(name, points)
+
+
+def _expect_support(i: int, support: Float64[np.ndarray, "..."], first: Float64[np.ndarray, "..."]) -> None:
+    name = f"BarycenterCost: points[{i}]"
+    if support.ndim != 2 or not support.size:
+        raise ValueError(f"{name} has shape {support.shape}, expected (n, d) with n, d >= 1")
+    if support.shape[1] != first.shape[1]:
+        raise ValueError(f"{name} has dimension {support.shape[1]}, points[0] has {first.shape[1]}")
+    expect_finite(name, support)
+    distinct, where = np.unique(support, axis=0, return_index=True)
     if len(distinct) < len(support):
-        again = sorted(set(range(len(support))) - set(first.tolist()))[0]
+        again = sorted(set(range(len(support))) - set(where.tolist()))[0]
+        raise ValueError(f"{name}[{again}] = {support[again].tolist()} occurs twice; add the masses")
+
+
+def _expect_squares(points: tuple[Float64[np.ndarray, "_ _"], ...]) -> None:
+    everything = np.concatenate(points)
+    with np.errstate(over="ignore"):
+        diameter = 4 * np.sum(np.ptp(everything, axis=0) ** 2)
+    if not np.isfinite(diameter):
+        low, high = float(everything.min()), float(everything.max())
         raise ValueError(
-            f"BarycenterCost: points[{i}][{again}] = {support[again].tolist()} occurs twice; add the masses"
+            f"BarycenterCost: squared distances overflow: coordinates are from {low} to {high}; take a larger unit"
         )

@@ -5,20 +5,18 @@ the weighted mean; a vertex has at most sum_i n_i - k + 1 atoms. In fixed dimens
 2006.08012), in growing dimension it is NP-hard (arXiv 2101.01100); both from memory, unverified.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 
-from theory.transport.barycenter_cost import BarycenterCost
+from theory.transport.barycenter_cost import BarycenterCost, expect_points, squared
 from theory.transport.column_generation import ColumnGeneration
-from theory.transport.cost import TensorCost
-from theory.transport.naive import NaiveLp
 from theory.transport.plan import Marginals, SparsePlan, monotone_plan
 from theory.transport.problem import Problem, Solution
 
 _MOST_VARIABLES = 2**21
+_TOLERANCE = 1e-10  # the least that HiGHS accepts
 
 
 class Measure(NamedTuple):
@@ -104,57 +102,58 @@ def fixed_support(
         The measure, and sum_i lambda_i W_2^2(mu_i, nu): an upper bound of that of a free barycenter.
 
     Raises:
-        ValueError: if the linear program has more than 2^21 variables, or HiGHS gives no answer.
+        ValueError: if the support has no point or another dimension, the linear program has more than 2^21 variables,
+            or HiGHS gives no answer.
     """
     from scipy.optimize import linprog  # slow to import, and only for this
     from scipy.sparse import block_diag, csr_array, eye_array, hstack, kron, vstack
 
+    expect_points("fixed_support: support", support, cost.points[0].shape[1])
     marginals, m = Problem(cost, masses).marginals, len(support)
     if (size := m * (sum(cost.shape) + 1)) > _MOST_VARIABLES:
         raise ValueError(
             f"fixed_support: {size:.3g} variables, more than {_MOST_VARIABLES}; take fewer points than {m}, or "
             f"free_support: its linear program has {sum(cost.shape)} rows"
         )
-    distances = [w * _squared(x, support) for w, x in zip(cost.weights, cost.points, strict=True)]
+    distances = np.concatenate(
+        [(w * squared(x, support)).ravel() for w, x in zip(cost.weights, cost.points, strict=True)]
+    )
+    scale = float(distances.max()) or 1.0  # tolerances of HiGHS are absolute
     sources = block_diag([kron(eye_array(n), np.ones((1, m))) for n in cost.shape])
     targets = block_diag([kron(np.ones((1, n)), eye_array(m)) for n in cost.shape])
     nothing, shared = csr_array((sum(cost.shape), m)), kron(np.ones((len(cost.shape), 1)), eye_array(m))
     matrix = vstack([hstack([sources, nothing]), hstack([targets, -shared])])
     wanted = np.concatenate([*marginals, np.zeros(m * len(cost.shape))])
-    costs = np.concatenate([*(d.ravel() for d in distances), np.zeros(m)])
-    found = linprog(costs, A_eq=matrix.tocsr(), b_eq=wanted, method="highs")
+    found = linprog(
+        np.concatenate([distances / scale, np.zeros(m)]),
+        A_eq=matrix.tocsr(),
+        b_eq=wanted,
+        method="highs",
+        options={"primal_feasibility_tolerance": _TOLERANCE, "dual_feasibility_tolerance": _TOLERANCE},
+    )
     if found.x is None:
         raise ValueError(f"fixed_support: HiGHS gives no answer: {found.message}")
     best = np.maximum(np.asarray(found.x)[-m:], 0.0)
-    return Measure(support[best > 0], best[best > 0] / best.sum()), float(found.fun)
+    return Measure(support[best > 0], best[best > 0] / best.sum()), scale * float(found.fun)
 
 
 def grid_support(cost: BarycenterCost, side: int) -> Float64[np.ndarray, "m d"]:
-    """A regular grid on the smallest box around all points, with `side` points along each direction."""
+    """A regular grid on the smallest box around all points.
+
+    Args:
+        cost: the points of the measures.
+        side: the number of points along each direction.
+
+    Returns:
+        The side^d points of the grid, the last coordinate changing first.
+
+    Raises:
+        ValueError: if side is below 1.
+    """
+    if side < 1:
+        raise ValueError(f"grid_support: side is {side}, expected at least 1 point along each direction")
     everything = np.concatenate(cost.points)
     axes = [
         np.linspace(low, high, side) for low, high in zip(everything.min(axis=0), everything.max(axis=0), strict=True)
     ]
     return np.stack([mesh.ravel() for mesh in np.meshgrid(*axes, indexing="ij")], axis=1)
-
-
-def objective(cost: BarycenterCost, masses: Marginals, measure: Measure) -> float:
-    """sum_i lambda_i W_2^2(mu_i, nu), by a linear program for each i.
-
-    Args:
-        cost: the points of the measures, and the weights.
-        masses: the masses of the measures.
-        measure: nu.
-
-    Returns:
-        The value.
-    """
-    values: Sequence[float] = [
-        NaiveLp().solve(Problem(TensorCost(_squared(points, measure.points)), [mu, measure.masses])).value
-        for points, mu in zip(cost.points, Problem(cost, masses).marginals, strict=True)
-    ]
-    return float(cost.weights @ np.array(values))
-
-
-def _squared(x: Float64[np.ndarray, "n d"], y: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, "n m"]:
-    return np.sum((x[:, None] - y) ** 2, axis=2)

@@ -33,7 +33,14 @@ class Coarser(NamedTuple):
 
 
 def coarsens(cost: BarycenterCost) -> bool:
-    """Whether there are more points than can be solved at once, in few enough dimensions for places to be looked at."""
+    """Whether a problem of fewer points is a start.
+
+    Args:
+        cost: of the problem.
+
+    Returns:
+        Whether there are more points than can be solved at once, in few enough dimensions for places to be looked at.
+    """
     return sum(cost.shape) > max(_FEW, 2 * len(cost.shape)) and cost.points[0].shape[1] <= _DIMENSIONS
 
 

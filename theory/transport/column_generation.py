@@ -1,18 +1,19 @@
 """Column generation: a linear program over few tuples, and a search for tuples of negative reduced cost."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from jaxtyping import Float64
 
 from theory.transport.barycenter_cost import BarycenterCost
 from theory.transport.coarsening import coarsened, coarsens, moved_potentials, split
-from theory.transport.cost import Cost, Pricing, Tuples, gathered
+from theory.transport.cost import Cost, Tuples, gathered
 from theory.transport.low_rank import LowRankPlusSparseCost
 from theory.transport.master import Master
-from theory.transport.plan import SparsePlan, marginal_error, monotone_plan, refined, round_sparse
+from theory.transport.plan import SparsePlan, monotone_plan
 from theory.transport.problem import Problem, Solution, dual_value
+from theory.transport.vertices import answer_of
 
 Start: TypeAlias = Literal["north_west", "rearrangement", "coarse"]
 """The plan that the first linear program has.
@@ -59,10 +60,13 @@ class ColumnGeneration:
         tol: the gap at which to stop, as a part of the range of the cost, at least 1e-9: the linear program is solved
             to 1e-10.
         smoothing: the weight of the best potentials, in [0, 1).
-        batch: the most columns that are added in a round.
-        purge: columns are removed when there are more than this many for each row.
+        batch: the most columns that are added in a round, at least 1.
+        purge: columns are removed when there are more than this many for each row, at least 1.
         start: the first plan.
-        rounds: the most rounds.
+        rounds: the most rounds, at least 1.
+
+    Raises:
+        ValueError: if a number is not in its range, or there is no such start.
 
     Source: arXiv 2008.03006 (from memory, unverified); Wentges 1997 for the smoothing (from memory, unverified).
     """
@@ -74,15 +78,24 @@ class ColumnGeneration:
     start: Start = "north_west"
     rounds: int = 10_000
 
+    def __post_init__(self) -> None:
+        if not self.tol >= _LEAST_TOL:
+            raise ValueError(f"ColumnGeneration: tol is {self.tol}, expected at least {_LEAST_TOL} of the cost's range")
+        if not 0 <= self.smoothing < 1:
+            raise ValueError(f"ColumnGeneration: smoothing is {self.smoothing}, expected a weight in [0, 1)")
+        for name in ("batch", "purge", "rounds"):
+            if (value := getattr(self, name)) < 1:
+                raise ValueError(f"ColumnGeneration: {name} is {value}, expected at least 1")
+        if self.start not in get_args(Start):
+            raise ValueError(f"ColumnGeneration: start is {self.start!r}, expected one of {get_args(Start)}")
+
     def init(self, problem: Problem) -> State:
         """The first linear program.
 
         Raises:
-            ValueError: if the start is for another cost, or tol is below 1e-9.
+            ValueError: if the start is for another cost.
         """
-        if self.tol < _LEAST_TOL:
-            raise ValueError(f"ColumnGeneration: tol is {self.tol}, expected at least {_LEAST_TOL} of the cost's range")
-        master = Master(problem.marginals, _scale(problem.cost))
+        master = Master(problem.marginals, _scale(problem.cost), problem.cost.bounds()[0])
         start, centre = self._first(problem)
         good = problem.cost.initial_tuples(problem.marginals)
         first = np.unique(np.concatenate([start, _star(problem), good]), axis=0)
@@ -95,10 +108,7 @@ class ColumnGeneration:
     def step(self, problem: Problem, state: State) -> State:
         """One round: a search, new columns, and the linear program with them."""
         tol = self.tol * _scale(problem.cost)
-        found, state = self._search(problem, state, tol)
-        reduced = problem.cost.at(found.tuples) - gathered(state.potentials, found.tuples)
-        best = np.argsort(reduced, kind="stable")[: self.batch]
-        new = found.tuples[best[reduced[best] < -tol / 2]]
+        new, state = self._search(problem, state, tol)
         if not len(new) or state.value - state.lower <= tol:
             return state._replace(finished=True)
         master = state.master
@@ -115,10 +125,7 @@ class ColumnGeneration:
         """The plan of the last linear program, rounded, with its certificate."""
         held = state.masses > 0
         plan = SparsePlan(problem.cost.shape, state.tuples[held], state.masses[held])
-        rounded = round_sparse(refined(plan, problem.marginals), problem.marginals)
-        value, size = rounded.cost(problem.cost), rounded.support_size
-        error = marginal_error(plan.marginals(), problem.marginals)
-        return Solution(rounded, state.centre, value, min(value, state.lower), value, error, size, state.calls)
+        return answer_of(problem, plan, state.centre, state.lower, state.calls)
 
     def solve(self, problem: Problem) -> Solution:
         """Rounds until the gap is closed, no column is found, or there were too many.
@@ -165,8 +172,11 @@ class ColumnGeneration:
         near = split(coarser, solution.plan, problem.marginals)
         return np.concatenate([near, cost.price(potentials).tuples]), potentials
 
-    def _search(self, problem: Problem, state: State, tol: float) -> tuple[Pricing, State]:
-        """Searches from the best potentials towards those of the linear program, until there is a column."""
+    def _search(self, problem: Problem, state: State, tol: float) -> tuple[Tuples, State]:
+        """Searches from the best potentials towards those of the linear program, until there are new columns.
+
+        A column that is there already has a negative reduced cost where the cost is rounded to more than `tol`.
+        """
         weight = self.smoothing
         while True:
             p = tuple(weight * a + (1 - weight) * b for a, b in zip(state.centre, state.potentials, strict=True))
@@ -176,8 +186,10 @@ class ColumnGeneration:
             if lower > state.lower:
                 state = state._replace(lower=lower, centre=p)
             reduced = problem.cost.at(found.tuples) - gathered(state.potentials, found.tuples)
-            if weight == 0 or state.value - state.lower <= tol or (reduced < -tol / 2).any():
-                return found, state
+            below = np.flatnonzero(reduced < -tol / 2)
+            below = below[state.master.lacks(found.tuples[below])]
+            if len(below) or weight == 0 or state.value - state.lower <= tol:
+                return found.tuples[below[np.argsort(reduced[below], kind="stable")[: self.batch]]], state
             weight = weight / 2 if weight > 0.1 else 0.0
 
 

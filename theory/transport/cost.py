@@ -8,7 +8,7 @@ of a cost is the least reduced cost, or sums of exponentials of reduced costs (`
 import abc
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
@@ -27,8 +27,30 @@ Potentials: TypeAlias = Sequence[Float64[np.ndarray, "_"]]
 LogWeights: TypeAlias = tuple[Float[Array, "_"] | Float[np.ndarray, "_"], ...]
 """The same inside compiled functions."""
 
+Given: TypeAlias = np.ndarray | Array | Sequence[Any]
+"""What is made an array: one already, or nested lists."""
+
 MAX_DENSE = 2**22
 """The most entries of a tensor that is written down."""
+
+
+def as_floats(name: str, given: Given) -> Float64[np.ndarray, "..."]:
+    """An array in double precision.
+
+    Args:
+        name: what it is, for the message.
+        given: an array, or nested lists.
+
+    Returns:
+        The array; the same one where it is in double precision.
+
+    Raises:
+        ValueError: if these are not numbers, or rows have different lengths.
+    """
+    try:
+        return np.asarray(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected an array of numbers, got {type(given).__name__}: {error}") from error
 
 
 class Minimum(NamedTuple):
@@ -104,15 +126,21 @@ class SoftCost(Cost):
 class TensorCost(SoftCost):
     """A cost tensor with all its entries.
 
+    Attributes:
+        tensor: C, one axis for each marginal.
+
     Raises:
-        ValueError: if it has no axis or an entry that is not finite.
+        ValueError: if it has no axis, an axis without points, or an entry that is not finite.
     """
 
     tensor: Float64[np.ndarray, "..."]
 
-    def __check_init__(self) -> None:
+    def __init__(self, tensor: Given) -> None:
+        self.tensor = as_floats("TensorCost: tensor", tensor)
         if not self.tensor.ndim:
             raise ValueError("TensorCost: the tensor has no axis, expected one for each marginal")
+        if not self.tensor.size:
+            raise ValueError(f"TensorCost: the tensor has shape {self.tensor.shape}, expected points on each axis")
         expect_finite("TensorCost: tensor", self.tensor)
 
     @property
@@ -153,14 +181,29 @@ class TensorCost(SoftCost):
 
 
 def log_sum(values: Float[Array, "..."], axis: int | tuple[int, ...]) -> Float[Array, "..."]:
-    """The logarithm of a sum of exponentials; -inf, with a gradient of zero, where every term is zero."""
+    """The logarithm of a sum of exponentials.
+
+    Args:
+        values: the exponents.
+        axis: over which to sum.
+
+    Returns:
+        The logarithms; -inf, with a gradient of zero, where every term is zero.
+    """
     empty = jnp.all(values == -jnp.inf, axis=axis, keepdims=True)
     found = jax.nn.logsumexp(jnp.where(empty, 0.0, values), axis=axis)
     return jnp.where(jnp.squeeze(empty, axis), -jnp.inf, found)
 
 
 def outer_sum(p: Potentials) -> Float64[np.ndarray, "..."]:
-    """The tensor sum_i p_i[j_i]."""
+    """The tensor sum_i p_i[j_i].
+
+    Args:
+        p: potentials.
+
+    Returns:
+        All its entries, one axis for each marginal.
+    """
     total = np.zeros(())
     for potential in p:
         total = total[..., None] + potential
@@ -168,12 +211,27 @@ def outer_sum(p: Potentials) -> Float64[np.ndarray, "..."]:
 
 
 def gathered(p: Potentials, tuples: Tuples) -> Float64[np.ndarray, "m"]:
-    """sum_i p_i[j_i] at the given tuples."""
+    """sum_i p_i[j_i] at given tuples.
+
+    Args:
+        p: potentials.
+        tuples: j, one a row.
+
+    Returns:
+        One number for each tuple.
+    """
     return sum((potential[tuples[:, i]] for i, potential in enumerate(p)), np.zeros(len(tuples)))
 
 
 def every_tuple(shape: tuple[int, ...]) -> Tuples:
-    """All tuples, in lexicographic order."""
+    """All tuples of a tensor.
+
+    Args:
+        shape: n_1, ..., n_k.
+
+    Returns:
+        The n_1 ... n_k tuples, in lexicographic order.
+    """
     return np.stack(np.unravel_index(np.arange(math.prod(shape)), shape), axis=1)
 
 

@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from theory.transport.master import Master
-from theory.transport.plan import SparsePlan, marginal_error, monotone_plan, refined, round_sparse
+from theory.transport.plan import SparsePlan, monotone_plan
 from theory.transport.problem import Problem, Solution
+from theory.transport.vertices import answer_of
 
 _MOST_ROWS = 40
 
@@ -22,13 +23,22 @@ class Ellipsoid:
 
     Attributes:
         tol: the gap at which to stop, as a part of the range of the cost.
-        calls: the most calls of the oracle.
+        calls: the most calls of the oracle; a round of cuts is finished.
+
+    Raises:
+        ValueError: if tol is negative or NaN, or there is no call.
 
     Source: arXiv 2008.03006 (the use of it; from memory, unverified); the method is standard.
     """
 
     tol: float = 1e-6
     calls: int = 20_000
+
+    def __post_init__(self) -> None:
+        if not self.tol >= 0:
+            raise ValueError(f"Ellipsoid: tol is {self.tol}, expected a number of at least 0")
+        if self.calls < 1:
+            raise ValueError(f"Ellipsoid: calls is {self.calls}, expected at least 1")
 
     def solve(self, problem: Problem) -> Solution:
         """Cuts until the best plan on the tuples met is within `tol` of the best bound.
@@ -50,7 +60,7 @@ class Ellipsoid:
             )
         low, high = problem.cost.bounds()
         search = _Search(problem, 2 * (high - low) * len(shape) + 1e-12)
-        master, plan = Master(problem.marginals, high - low or 1.0), monotone_plan(problem.marginals)
+        master, plan = Master(problem.marginals, high - low or 1.0, low), monotone_plan(problem.marginals)
         master.add(plan.tuples, problem.cost.at(plan.tuples))
         masses, _ = master.solve()
         while search.calls < self.calls and masses @ master.costs - search.lower > self.tol * (high - low):
@@ -59,10 +69,7 @@ class Ellipsoid:
             masses, _ = master.solve()
         held = masses > 0
         found = SparsePlan(shape, master.tuples[held], masses[held])
-        rounded = round_sparse(refined(found, problem.marginals), problem.marginals)
-        value, error = rounded.cost(problem.cost), marginal_error(found.marginals(), problem.marginals)
-        lower = min(search.lower, value)
-        return Solution(rounded, search.best, value, lower, value, error, rounded.support_size, search.calls)
+        return answer_of(problem, found, search.best, search.lower, search.calls)
 
 
 class _Search:

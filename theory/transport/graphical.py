@@ -6,16 +6,19 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Float64, Int
 
 from theory.arrays import Scalar
 from theory.transport.cost import (
+    Given,
     LogWeights,
     Minimum,
     Potentials,
     Pricing,
     SoftCost,
     Tuples,
+    as_floats,
     exact_minimum,
     expect_finite,
     log_sum,
@@ -29,12 +32,12 @@ class GraphicalCost(SoftCost):
     """C_j = sum_S f_S(j_S), with the cliques S of a graph whose treewidth is small.
 
     Attributes:
-        cliques: the variables of each factor, distinct, in 0..k-1.
+        cliques: the variables of each factor, distinct, in 0..k-1; at least one clique.
         factors: the values of each factor, one axis for each of its variables.
 
     Raises:
-        ValueError: if cliques and factors do not match, a variable is in no clique, an entry is not finite, or the
-            tables of the elimination would have more than 2^26 entries.
+        ValueError: if cliques and factors do not match, a variable is negative or in no clique, an entry is not finite,
+            or the tables of the elimination would have more than 2^26 entries.
 
     Source: arXiv 2008.03006, graphically structured costs (from memory, unverified); the elimination is standard.
     """
@@ -42,8 +45,10 @@ class GraphicalCost(SoftCost):
     cliques: tuple[tuple[int, ...], ...] = eqx.field(static=True)
     factors: tuple[Float[np.ndarray | Array, "..."], ...]
 
-    def __check_init__(self) -> None:
-        if len(self.cliques) != len(self.factors):
+    def __init__(self, cliques: Sequence[Sequence[int]], factors: Sequence[Given]) -> None:
+        self.cliques = tuple(tuple(clique) for clique in cliques)
+        self.factors = tuple(_floats(c, factor) for c, factor in enumerate(factors))
+        if len(self.cliques) != len(self.factors) or not self.cliques:
             raise ValueError(f"GraphicalCost: {len(self.cliques)} cliques for {len(self.factors)} factors")
         for c, (clique, factor) in enumerate(zip(self.cliques, self.factors, strict=True)):
             _expect_clique(c, clique, factor)
@@ -102,7 +107,7 @@ class GraphicalCost(SoftCost):
 
 
 def chain_cost(
-    steps: Sequence[Float[np.ndarray | Array, "_ _"]], closing: Float[np.ndarray | Array, "_ _"] | None = None
+    steps: Sequence[Given] | Float[np.ndarray | Array, "k n m"], closing: Given | None = None
 ) -> GraphicalCost:
     """The cost sum_t steps[t][j_t, j_{t+1}], with closing[j_0, j_{k-1}] added where the chain is a cycle.
 
@@ -112,7 +117,12 @@ def chain_cost(
 
     Returns:
         The cost, of k marginals.
+
+    Raises:
+        ValueError: if there is no step, or as `GraphicalCost`.
     """
+    if not len(steps):
+        raise ValueError("chain_cost: expected at least one step, got none")
     cliques = [(t, t + 1) for t in range(len(steps))]
     if closing is None:
         return GraphicalCost(tuple(cliques), tuple(steps))
@@ -134,18 +144,27 @@ def _best_through(
     return jnp.concatenate(tuples), jnp.concatenate(values)
 
 
+def _floats(c: int, factor: Given) -> Float[np.ndarray | Array, "..."]:
+    """The factor as an array; one of JAX stays, since it may be traced."""
+    if isinstance(factor, jax.Array):
+        return factor
+    return as_floats(f"GraphicalCost: factors[{c}]", factor)
+
+
 def _sizes(cliques: Sequence[tuple[int, ...]], factors: Sequence[Float[np.ndarray | Array, "..."]]) -> dict[int, int]:
     pairs = zip(cliques, factors, strict=True)
     return {v: n for clique, factor in pairs for v, n in zip(clique, factor.shape, strict=True)}
 
 
 def _expect_clique(c: int, clique: tuple[int, ...], factor: Float[np.ndarray | Array, "..."]) -> None:
-    if len(set(clique)) < len(clique) or not clique:
-        raise ValueError(f"GraphicalCost: cliques[{c}] is {clique}, expected distinct variables")
+    if len(set(clique)) < len(clique) or not clique or min(clique) < 0:
+        raise ValueError(f"GraphicalCost: cliques[{c}] is {clique}, expected distinct variables of 0, 1, ...")
     if factor.ndim != len(clique):
         raise ValueError(f"GraphicalCost: factors[{c}] has {factor.ndim} axes for the {len(clique)} of {clique}")
-    if isinstance(factor, np.ndarray):
-        expect_finite(f"GraphicalCost: factors[{c}]", factor)
+    if not factor.size:
+        raise ValueError(f"GraphicalCost: factors[{c}] has shape {factor.shape}, expected points on each axis")
+    if not isinstance(factor, Tracer):
+        expect_finite(f"GraphicalCost: factors[{c}]", np.asarray(factor))
 
 
 def _expect_sizes(cliques: Sequence[tuple[int, ...]], factors: Sequence[Float[np.ndarray | Array, "..."]]) -> None:

@@ -108,7 +108,16 @@ def log_sums(grid: LogGrid, log_weights: LogWeights, skipped: int) -> Float[Arra
 
 
 def moved(grid: LogGrid, sums: Float[Array, "..."], i: int) -> Float[Array, "n ..."]:
-    """The sums as they arrive when each of the points of marginal i adds its step."""
+    """The sums as they arrive when each of the points of a marginal adds its step.
+
+    Args:
+        grid: of k marginals.
+        sums: logarithms of sums at each grid point.
+        i: the marginal.
+
+    Returns:
+        For each of its points, the sums moved by its step; -inf where nothing arrives.
+    """
     size = grid.values.shape
     padded = jnp.pad(sums, [(n, 0) for n in size], constant_values=-jnp.inf)
     return jax.vmap(lambda step: jax.lax.dynamic_slice(padded, jnp.array(size) - step, size))(

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Float64
 
 from theory.arrays import Scalar
 from theory.transport.cost import (
+    Given,
     LogWeights,
     Minimum,
     Potentials,
@@ -18,6 +19,7 @@ from theory.transport.cost import (
     SoftCost,
     TensorCost,
     Tuples,
+    as_floats,
     every_tuple,
     expect_finite,
     gathered,
@@ -63,14 +65,14 @@ class LowRankPlusSparseCost(SoftCost):
 
     def __init__(
         self,
-        factors: Sequence[Float64[np.ndarray, "_ _"]],
+        factors: Sequence[Given],
         entries: Tuples | None = None,
-        values: Float64[np.ndarray, "s"] | None = None,
+        values: Given | None = None,
         bins: int | None = None,
     ) -> None:
-        self.factors = tuple(factors)
+        self.factors = tuple(as_floats(f"LowRankPlusSparseCost: factors[{i}]", f) for i, f in enumerate(factors))
         self.entries = np.empty((0, len(factors)), np.int64) if entries is None else entries
-        self.values = np.empty(0) if values is None else values
+        self.values = np.empty(0) if values is None else as_floats("LowRankPlusSparseCost: values", values)
         _expect_factors(self.factors)
         _expect_entries(self.entries, self.values, self.shape)
         rank = self.factors[0].shape[1]
@@ -214,12 +216,12 @@ def _without(index: tuple[int, ...], p: list[Float64[np.ndarray, "_"]]) -> list[
     return parts
 
 
-def _expect_factors(factors: Sequence[Float64[np.ndarray, "_ _"]]) -> None:
+def _expect_factors(factors: Sequence[Float64[np.ndarray, "..."]]) -> None:
     if not factors:
         raise ValueError("LowRankPlusSparseCost: expected factors for each marginal, got none")
     for i, factor in enumerate(factors):
-        rank = factors[0].shape[1]
-        if not factor.size or factor.shape[1] != rank:
+        rank = factors[0].shape[1] if factors[0].ndim == 2 else "r"
+        if not factor.size or factor.ndim != 2 or factor.shape[1] != rank:
             raise ValueError(f"LowRankPlusSparseCost: factors[{i}] has shape {factor.shape}, expected (n, {rank})")
         expect_finite(f"LowRankPlusSparseCost: factors[{i}]", factor)
         if (factor <= 0).any():

@@ -7,6 +7,9 @@ from jaxtyping import Bool, Float64
 from theory.transport.cost import Tuples
 from theory.transport.plan import Marginals
 
+_MASS = 2.0**10
+_DUAL, _PRIMAL = 1, 4  # names of HiGHS for its methods
+
 
 class _Silent(highspy.Highs):
     """HiGHS that prints nothing: its own constructor prints a banner before an option can be set."""
@@ -19,26 +22,29 @@ class _Silent(highspy.Highs):
 class Master:
     """min <c, P> over P >= 0 on the tuples that were added, with given marginals.
 
-    Costs are divided by a scale inside, since HiGHS has absolute tolerances.
+    HiGHS has absolute tolerances, 1e-10 at best. So it is given (C - low) / scale for the cost C, and masses with the
+    sum 2^10: masses are met to 1e-13.
 
     Attributes:
         tuples: one for each column.
         costs: their entries.
     """
 
-    def __init__(self, marginals: Marginals, scale: float = 1.0) -> None:
-        self._scale = scale
+    def __init__(self, marginals: Marginals, scale: float = 1.0, low: float = 0.0) -> None:
+        self._scale, self._low = scale, low
         self.tuples: Tuples = np.empty((0, len(marginals)), np.int64)
         self.costs: Float64[np.ndarray, "m"] = np.empty(0)
+        self._known: set[bytes] = set()  # the first so many of the columns
+        self._listed = 0
         self._ends = np.cumsum([len(mu) for mu in marginals])
         self._starts = self._ends - [len(mu) for mu in marginals]
         self._highs = _Silent()
         for option, value in {"output_flag": False, "threads": 1, "presolve": "off", "solver": "simplex"}.items():
             self._highs.setOptionValue(option, value)
-        self._highs.setOptionValue("simplex_strategy", 4)
+        self._highs.setOptionValue("simplex_strategy", _DUAL)
         self._highs.setOptionValue("primal_feasibility_tolerance", 1e-10)
         self._highs.setOptionValue("dual_feasibility_tolerance", 1e-10)
-        masses = np.concatenate(marginals)
+        masses = _MASS * np.concatenate(marginals)
         empty = np.empty(0, np.int32)
         self._highs.addRows(len(masses), masses, masses, 0, empty, empty, np.empty(0))
 
@@ -55,10 +61,23 @@ class Master:
         rows = (tuples + self._starts).astype(np.int32).ravel()
         starts = np.arange(0, m * k, k, dtype=np.int32)
         self._highs.addCols(
-            m, costs / self._scale, np.zeros(m), np.full(m, highspy.kHighsInf), m * k, starts, rows, np.ones(m * k)
+            m,
+            (costs - self._low) / self._scale,
+            np.zeros(m),
+            np.full(m, highspy.kHighsInf),
+            m * k,
+            starts,
+            rows,
+            np.ones(m * k),
         )
         self.tuples = np.concatenate([self.tuples, tuples])
         self.costs = np.concatenate([self.costs, costs])
+
+    def lacks(self, tuples: Tuples) -> Bool[np.ndarray, "m"]:
+        """Which of the tuples are no columns."""
+        self._known.update(row.tobytes() for row in self.tuples[self._listed :])
+        self._listed = len(self.tuples)
+        return np.array([row.tobytes() not in self._known for row in np.asarray(tuples, np.int64)], bool)
 
     def solve(self) -> tuple[Float64[np.ndarray, "m"], tuple[Float64[np.ndarray, "_"], ...]]:
         """The masses of the columns, and the potentials.
@@ -67,14 +86,16 @@ class Master:
             ValueError: if no plan on these tuples has the marginals, or HiGHS stops without an answer.
         """
         self._highs.run()
+        # with a basis of an earlier program, which stays feasible, the primal method is the shorter way
+        self._highs.setOptionValue("simplex_strategy", _PRIMAL)
         status = self._highs.getModelStatus()
         if status != highspy.HighsModelStatus.kOptimal:
             said = self._highs.modelStatusToString(status)
             raise ValueError(f"the linear program over {len(self.costs)} tuples has no answer: HiGHS says {said}")
         found = self._highs.getSolution()
-        duals = np.array(found.row_dual) * self._scale
+        duals = np.array(found.row_dual) * self._scale + self._low / len(self._starts)
         each = zip(self._starts, self._ends, strict=True)
-        return np.array(found.col_value), tuple(duals[a:b] for a, b in each)
+        return np.array(found.col_value) / _MASS, tuple(duals[a:b] for a, b in each)
 
     def keep(self, wanted: Bool[np.ndarray, "m"]) -> None:
         """Removes all columns but those wanted and those in the basis, which stays."""
@@ -85,6 +106,7 @@ class Master:
         gone = np.flatnonzero(~kept).astype(np.int32)
         self._highs.deleteCols(len(gone), gone)
         self.tuples, self.costs = self.tuples[kept], self.costs[kept]
+        self._known, self._listed = set(), 0
         left = highspy.HighsBasis()
         left.col_status = [s for s, k in zip(basis.col_status, kept, strict=True) if k]
         left.row_status = rows

@@ -23,6 +23,7 @@ MinOracle: TypeAlias = Callable[[Potentials], float]
 """p -> MIN(p), or SMIN(p)."""
 
 _EXACT = 1e-9
+_LARGEST = math.log(np.finfo(float).max)
 
 
 def argmin_oracle(cost: Cost, p: Potentials) -> Minimum:
@@ -89,7 +90,11 @@ def soft_min_oracle(cost: SoftCost, p: Potentials, eta: float) -> float:
 
     Returns:
         SMIN(p), of a cost that differs by at most `cost.soft_error()`.
+
+    Raises:
+        ValueError: if eta is not positive, or potentials do not match.
     """
+    _expect_eta("soft_min_oracle", eta)
     expect_potentials(cost, p)
     return -log_mass(cost, [eta * q for q in p], eta) / eta
 
@@ -104,9 +109,13 @@ def marginals(cost: SoftCost, p: Potentials, eta: float) -> tuple[Float64[np.nda
 
     Returns:
         One array for each marginal.
+
+    Raises:
+        ValueError: if eta is not positive, potentials do not match, or a sum overflows.
     """
+    _expect_eta("marginals", eta)
     expect_potentials(cost, p)
-    return tuple(np.exp(m) for m in log_marginals(cost, [eta * q for q in p], eta))
+    return tuple(_exponentials("marginals", m) for m in log_marginals(cost, [eta * q for q in p], eta))
 
 
 def argmin_by_min(minimum: MinOracle, p: Potentials, tol: float = 1e-9) -> tuple[int, ...]:
@@ -143,15 +152,20 @@ def marginals_by_soft_min(soft: MinOracle, p: Potentials, eta: float) -> tuple[F
     Args:
         soft: p -> SMIN(p) at this eta.
         p: potentials.
-        eta: the inverse temperature.
+        eta: the inverse temperature, positive.
 
     Returns:
         As `marginals`.
+
+    Raises:
+        ValueError: if eta is not positive, or a sum overflows.
     """
+    _expect_eta("marginals_by_soft_min", eta)
     found = []
     for i, potential in enumerate(p):
         held = [[*p[:i], clamped_to(potential, v), *p[i + 1 :]] for v in range(len(potential))]
-        found.append(np.array([math.exp(-eta * soft(q)) if np.isfinite(q[i]).any() else 0.0 for q in held]))
+        logs = np.array([-eta * soft(q) if np.isfinite(q[i]).any() else -np.inf for q in held])
+        found.append(_exponentials("marginals_by_soft_min", logs))
     return tuple(found)
 
 
@@ -179,18 +193,50 @@ def min_by_soft_min(cost: SoftCost, p: Potentials, eps: float) -> float:
     Returns:
         A value in [MIN - eps, MIN], up to `cost.soft_error()`.
 
+    Raises:
+        ValueError: if eps is not positive, or potentials do not match.
+
     Source: arXiv 2008.03006 (from memory, unverified).
     """
+    if not eps > 0:
+        raise ValueError(f"min_by_soft_min: eps is {eps}, expected a positive error")
     return soft_min_oracle(cost, p, max(1.0, float(np.log(cost.shape).sum())) / eps)
 
 
 def clamped_to(potential: Float64[np.ndarray, "n"], v: int) -> Float64[np.ndarray, "n"]:
-    """The potential with every point but one excluded."""
+    """The potential with every point but one excluded.
+
+    Args:
+        potential: of a marginal.
+        v: the point that stays.
+
+    Returns:
+        The potential, -inf at all other points.
+    """
     return np.where(np.arange(len(potential)) == v, potential, -np.inf)
 
 
 def expect_potentials(cost: Cost, p: Potentials) -> None:
-    """Refuses potentials that do not match a cost."""
-    got = tuple(len(potential) for potential in p)
-    if got != cost.shape:
-        raise ValueError(f"potentials of sizes {got} do not match a cost of shape {cost.shape}")
+    """Refuses potentials that do not match a cost, NaN and +inf."""
+    got = tuple(potential.size for potential in p)
+    if got != cost.shape or any(potential.ndim != 1 for potential in p):
+        sizes = got if all(potential.ndim == 1 for potential in p) else tuple(potential.shape for potential in p)
+        raise ValueError(f"potentials of sizes {sizes} do not match a cost of shape {cost.shape}")
+    for i, potential in enumerate(p):
+        if (bad := ~(potential < np.inf)).any():
+            v = int(np.argmax(bad))
+            raise ValueError(f"potentials[{i}][{v}] is {potential[v]}, expected a number, or -inf to exclude a point")
+
+
+def _expect_eta(where: str, eta: float) -> None:
+    if not 0 < eta < np.inf:
+        raise ValueError(f"{where}: eta is {eta}, expected a positive inverse temperature")
+
+
+def _exponentials(where: str, logs: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    if (largest := float(logs.max())) > _LARGEST:
+        raise ValueError(
+            f"{where}: a marginal is exp({largest:.4g}), expected at most exp({_LARGEST:.4g}); "
+            "subtract a constant from a potential"
+        )
+    return np.exp(logs)

@@ -18,7 +18,6 @@ Marginals: TypeAlias = Sequence[Float64[np.ndarray, "_"]]
 """One array for each marginal."""
 
 _NEGLIGIBLE = 1e-14  # mass below which an atom is rounding error
-_DUST = 1e-11  # and below which an atom of a linear program is
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +107,8 @@ class ScaledPlan:
         if cost is not self.kernel:
             raise ValueError("ScaledPlan: its cost is known for the cost that it scales, got another one")
         with jax.enable_x64(True), np.errstate(divide="ignore"):
-            scaled, mean = (float(x) for x in _mean_cost(cost, self.log_weights, self.scale))
-            _, rest = _mean_cost(cost, tuple(np.log(q) for q in self.correction), 0.0) if self.mass else (0.0, 0.0)
+            scaled, mean = (float(x) for x in mean_cost(cost, self.log_weights, self.scale))
+            _, rest = mean_cost(cost, tuple(np.log(q) for q in self.correction), 0.0) if self.mass else (0.0, 0.0)
         return math.exp(scaled) * mean + self.mass * float(rest)
 
     def dense(self) -> Float64[np.ndarray, "..."]:
@@ -128,7 +127,7 @@ class ScaledPlan:
     def pair(self, i: int, j: int) -> Float64[np.ndarray, "n m"]:
         """As `SparsePlan.pair`: one point of marginal i after the other is kept alone, and marginal j is summed."""
         with jax.enable_x64(True):
-            scaled = np.exp(np.asarray(_log_pair(self.kernel, self.log_weights, jnp.float64(self.scale), i, j)))
+            scaled = np.exp(np.asarray(log_pair(self.kernel, self.log_weights, jnp.float64(self.scale), i, j)))
         q, r = self.correction[i], self.correction[j]
         return scaled + self.mass * (np.diag(q) if i == j else np.outer(q, r))
 
@@ -138,7 +137,15 @@ Plan: TypeAlias = SparsePlan | ScaledPlan
 
 
 def marginal_error(got: Marginals, wanted: Marginals) -> float:
-    """max_i |m_i - mu_i|_1."""
+    """How far marginals are from others.
+
+    Args:
+        got: m_i.
+        wanted: mu_i.
+
+    Returns:
+        max_i |m_i - mu_i|_1.
+    """
     return max(float(np.abs(m - mu).sum()) for m, mu in zip(got, wanted, strict=True))
 
 
@@ -182,33 +189,6 @@ def recoupled(
     pairs = monotone_plan([plan.masses[kept] / plan.masses.sum(), plan.masses[given] / plan.masses.sum()])
     tuples = np.where(some, plan.tuples[given[pairs.tuples[:, 1]]], plan.tuples[kept[pairs.tuples[:, 0]]])
     return _merged(SparsePlan(plan.shape, tuples, pairs.masses))
-
-
-def refined(plan: SparsePlan, marginals: Marginals) -> SparsePlan:
-    """The atoms of more than 1e-11 with masses that meet the marginals to rounding error, where a least change does.
-
-    A linear program leaves errors of its tolerance, which rounding would turn into further atoms.
-
-    Args:
-        plan: a plan that nearly has the marginals.
-        marginals: k distributions.
-
-    Returns:
-        The changed plan, or these atoms unchanged where a mass would be negative or the error no smaller.
-    """
-    from scipy.sparse import csr_array  # slow to import, and only for this
-    from scipy.sparse.linalg import lsqr
-
-    plan = SparsePlan(plan.shape, plan.tuples[plan.masses > _DUST], plan.masses[plan.masses > _DUST])
-    starts = np.cumsum([0, *plan.shape[:-1]])
-    columns = np.repeat(np.arange(len(plan.masses)), len(plan.shape))
-    rows = (plan.tuples + starts).ravel()
-    matrix = csr_array((np.ones(len(rows)), (rows, columns)), shape=(sum(plan.shape), len(plan.masses)))
-    wanted = np.concatenate(marginals)
-    change = lsqr(matrix, wanted - matrix @ plan.masses, atol=1e-14, btol=1e-14)[0]
-    changed = SparsePlan(plan.shape, plan.tuples, plan.masses + change)
-    before, after = (marginal_error(p.marginals(), marginals) for p in (plan, changed))
-    return changed if after < before and (changed.masses >= 0).all() else plan
 
 
 def round_sparse(plan: SparsePlan, marginals: Marginals) -> SparsePlan:
@@ -312,7 +292,7 @@ def _log_marginals(kernel: SoftCost, log_weights: LogWeights, scale: Scalar) -> 
 
 
 @partial(jax.jit, static_argnums=(3, 4))
-def _log_pair(kernel: SoftCost, log_weights: LogWeights, scale: Scalar, i: int, j: int) -> Float[Array, "n m"]:
+def log_pair(kernel: SoftCost, log_weights: LogWeights, scale: Scalar, i: int, j: int) -> Float[Array, "n m"]:
     """Row by row: all rows at once would multiply the memory of an elimination by n."""
     points = jnp.arange(len(log_weights[i]))
 
@@ -324,7 +304,7 @@ def _log_pair(kernel: SoftCost, log_weights: LogWeights, scale: Scalar, i: int, 
 
 
 @jax.jit
-def _mean_cost(kernel: SoftCost, log_weights: LogWeights, scale: Scalar) -> tuple[Float[Array, ""], Float[Array, ""]]:
+def mean_cost(kernel: SoftCost, log_weights: LogWeights, scale: Scalar) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """The logarithm of the mass of a scaled plan, and its mean cost per mass."""
     total = lambda t: jax.nn.logsumexp(kernel.log_marginal(log_weights, t, 0))
     mass, slope = jax.value_and_grad(total)(jnp.asarray(scale, float))

@@ -91,7 +91,15 @@ def minimum(sites: Sites, low: Float64[np.ndarray, "d"], high: Float64[np.ndarra
 
 
 def at_means(sites: Sites, tuples: Int[np.ndarray, "m k"]) -> Float64[np.ndarray, "m"]:
-    """The least value over y of what f is with the given tuples: their reduced cost."""
+    """The least value over y of what f is with the given tuples: their reduced cost.
+
+    Args:
+        sites: of k measures, with weights that sum to 1.
+        tuples: one point of each measure, shape (m, k).
+
+    Returns:
+        The values, each attained at the mean of its tuple.
+    """
     each = np.arange(tuples.shape[1])
     means = sites.slopes[each, tuples].sum(axis=1) / -2
     return sites.offsets[each, tuples].sum(axis=1) - np.sum(means**2, axis=1)

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from theory.transport.cost import Cost, Potentials, expect_finite
+from theory.transport.cost import Cost, Given, Potentials, as_floats, expect_finite
 from theory.transport.plan import Plan
 
 _SUM = 1e-9
+_SINGLE = 1e-6  # in single precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +20,8 @@ class Problem:
 
     Attributes:
         cost: of shape (n_1, ..., n_k).
-        marginals: mu_i, shape (n_i,), not negative, with sum 1 (to 1e-9; they are divided by their sums).
+        marginals: mu_i, shape (n_i,), not negative, with sum 1 (to 1e-9, those in single precision to 1e-6; they are
+            divided by their sums).
 
     Raises:
         ValueError: if the marginals do not match the cost, are negative or not finite, or do not sum to 1.
@@ -28,7 +30,7 @@ class Problem:
     cost: Cost
     marginals: tuple[Float64[np.ndarray, "_"], ...]
 
-    def __init__(self, cost: Cost, marginals: Sequence[Float64[np.ndarray, "_"]]) -> None:
+    def __init__(self, cost: Cost, marginals: Sequence[Given]) -> None:
         if len(marginals) != len(cost.shape):
             raise ValueError(f"marginals: got {len(marginals)}, expected {len(cost.shape)} for a cost of {cost.shape}")
         checked = tuple(_checked(i, mu, n) for i, (mu, n) in enumerate(zip(marginals, cost.shape, strict=True)))
@@ -47,7 +49,14 @@ class Problem:
 
 
 def uniform(shape: Sequence[int]) -> tuple[Float64[np.ndarray, "_"], ...]:
-    """Uniform marginals of the given sizes."""
+    """Uniform marginals.
+
+    Args:
+        shape: their sizes n_1, ..., n_k.
+
+    Returns:
+        Masses of 1 / n_i.
+    """
     return tuple(np.full(n, 1 / n) for n in shape)
 
 
@@ -90,13 +99,16 @@ class Solution(NamedTuple):
         return self.upper - self.lower
 
 
-def _checked(i: int, mu: Float64[np.ndarray, "_"], n: int) -> Float64[np.ndarray, "_"]:
-    if mu.shape != (n,):
+def _checked(i: int, given: Given, n: int) -> Float64[np.ndarray, "_"]:
+    mu, single = as_floats(f"marginals[{i}]", given), getattr(given, "dtype", None) == np.float32
+    if mu.ndim != 1:
+        raise ValueError(f"marginals[{i}] has shape {mu.shape}, expected ({n},)")
+    if len(mu) != n:
         raise ValueError(f"marginals[{i}]: got {mu.size} masses, the cost has {n} points there")
     expect_finite(f"marginals[{i}]", mu)
     if (mu < 0).any():
         v = int(np.argmax(mu < 0))
         raise ValueError(f"marginals[{i}][{v}] is {mu[v]}, expected masses that are not negative")
-    if abs(mu.sum() - 1) > _SUM:
+    if abs(mu.sum() - 1) > (_SINGLE if single else _SUM):
         raise ValueError(f"marginals[{i}]: the masses sum to {mu.sum()}, expected 1")
     return mu / mu.sum()

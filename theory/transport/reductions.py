@@ -16,8 +16,9 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from theory.transport.barycenter_cost import BarycenterCost
-from theory.transport.cost import Cost, Potentials, TensorCost, every_tuple, expect_dense
+from theory.transport.cost import Cost, Potentials, TensorCost, every_tuple, expect_dense, expect_finite
 from theory.transport.graphical import GraphicalCost
+from theory.transport.oracles import expect_potentials
 from theory.transport.problem import Problem, Solution, uniform
 
 TransportOracle: TypeAlias = Callable[[Problem], Solution]
@@ -77,9 +78,10 @@ def subdeterminant_to_transport(vectors: Float64[np.ndarray, "n d"]) -> TensorCo
         A cost of d marginals with n points each.
 
     Raises:
-        ValueError: if the tensor has more than 2^22 entries.
+        ValueError: if an entry is not finite, or the tensor has more than 2^22 entries.
     """
     n, d = vectors.shape
+    expect_finite("subdeterminant_to_transport: vectors", vectors)
     expect_dense("subdeterminant_to_transport", (n,) * d)
     return TensorCost(-np.abs(np.linalg.det(vectors[every_tuple((n,) * d)])).reshape((n,) * d))
 
@@ -149,20 +151,24 @@ def min_by_transport(
     Potentials q of a solution at any marginals bound F below by sum_i <q_i, mu_i> + const, which is a cut.
 
     Args:
-        cost: only its shape is read here; the oracle reads the rest.
+        cost: only its shape and its bounds are read here; the oracle reads the rest.
         p: potentials.
         oracle: solves transport problems with this cost.
-        tol: the gap at which to stop.
+        tol: the gap at which to stop, as a part of the range of the cost.
         calls: the most calls.
 
     Returns:
         The minimum, with the number of calls.
 
     Raises:
-        ValueError: if potentials of the oracle are not finite, or the gap is open after `calls` calls.
+        ValueError: if potentials do not match or those of the oracle are not finite, or the gap is open after `calls`
+            calls.
 
     Source: arXiv 2012.05398 uses values alone (from memory, unverified); potentials are a shortcut.
     """
+    expect_potentials(cost, p)
+    low, high = cost.bounds()
+    scale = high - low or 1.0
     cuts, constants = np.empty((0, sum(cost.shape))), np.empty(0)
     best, lower, at = np.inf, -np.inf, uniform(cost.shape)
     where = at
@@ -172,12 +178,18 @@ def min_by_transport(
             raise ValueError("min_by_transport: the oracle gave potentials that are not finite; use NaiveLp")
         if (value := solution.value - problem.paired(p)) < best:
             best, where = value, at
-        cuts = np.vstack([cuts, np.concatenate([q - r for q, r in zip(solution.potentials, p, strict=True)])])
-        constants = np.append(constants, solution.lower - problem.paired(solution.potentials))
-        lower, at = _model_minimum(cuts, constants, cost.shape)
-        if best - lower <= tol:
+        slopes = [q - r for q, r in zip(solution.potentials, p, strict=True)]
+        levels = [float(slope.mean()) for slope in slopes]  # on marginals these are constants
+        cuts = np.vstack([cuts, np.concatenate([s - c for s, c in zip(slopes, levels, strict=True)])])
+        constants = np.append(constants, solution.lower - problem.paired(solution.potentials) + sum(levels))
+        below, at = _model_minimum(cuts / scale, (constants - best) / scale, cost.shape)
+        lower = best + scale * below
+        if below >= -tol:
             return Minimised(best, min(lower, best), call, where)
-    raise ValueError(f"min_by_transport: after {calls} calls the gap is {best - lower:.3g}, expected {tol:.3g}")
+    raise ValueError(
+        f"min_by_transport: after {calls} calls the gap is {best - lower:.3g}, expected {tol:.3g} of the cost's range, "
+        f"{scale:.3g}"
+    )
 
 
 def _model_minimum(

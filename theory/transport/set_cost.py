@@ -210,7 +210,15 @@ class Reliability(SetCost):
 
 
 def components(vertices: int, edges: Sequence[tuple[int, int]]) -> list[list[int]]:
-    """The vertices 0..v-1 of each connected part of a graph."""
+    """The connected parts of a graph.
+
+    Args:
+        vertices: their number v.
+        edges: pairs of vertices 0..v-1.
+
+    Returns:
+        The vertices of each part, in increasing order.
+    """
     from scipy.sparse import csr_array  # slow, and only for graphs
     from scipy.sparse.csgraph import connected_components
 
@@ -221,5 +229,12 @@ def components(vertices: int, edges: Sequence[tuple[int, int]]) -> list[list[int
 
 
 def complete_graph(vertices: int) -> Sequence[tuple[int, int]]:
-    """The edges of the complete graph on 0..v-1."""
+    """The edges of a complete graph.
+
+    Args:
+        vertices: their number v.
+
+    Returns:
+        All pairs a < b of the vertices 0..v-1, in lexicographic order.
+    """
     return tuple((a, b) for a in range(vertices) for b in range(a + 1, vertices))

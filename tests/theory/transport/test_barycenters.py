@@ -13,9 +13,9 @@ from theory.transport import (
     fixed_support,
     free_support,
     grid_support,
-    objective,
     on_a_line,
     uniform,
+    value_of,
 )
 from theory.transport.ellipses import nested_ellipses
 from theory.transport.plan import marginal_error
@@ -38,7 +38,7 @@ def test_the_free_barycenter_is_optimal_sparse_and_costs_what_it_says(seed: int,
     assert solution.lower <= exact + 1e-12 <= solution.upper + 2e-12
     assert len(measure.masses) <= sum(cost.shape) - 3 + 1
     assert measure.masses.sum() == pytest.approx(1.0, abs=1e-12)
-    assert objective(cost, masses, measure) == pytest.approx(exact, abs=1e-8)
+    assert value_of(cost, masses, measure) == pytest.approx(exact, abs=1e-8)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -99,14 +99,28 @@ def test_a_fixed_support_is_never_better_and_becomes_exact_on_the_right_points()
     assert values[2] < values[0]
     measure, value = fixed_support(cost, masses, exact.points)
     assert value == pytest.approx(solution.value, abs=1e-8)
-    assert objective(cost, masses, measure) == pytest.approx(value, abs=1e-8)
+    assert value_of(cost, masses, measure) == pytest.approx(value, abs=1e-8)
     assert isinstance(solution.plan, SparsePlan)
 
 
-def test_the_objective_of_a_point() -> None:
+@pytest.mark.parametrize("h", [1e-6, 1e-4, 1e4, 1e6])
+def test_values_are_squares_of_the_unit_of_length(h: float) -> None:
+    cost, masses = measures(4, (4, 3, 5), 2)
+    scaled = BarycenterCost([h * x for x in cost.points], cost.weights)
+    support = grid_support(cost, 5)
+    measure, value = fixed_support(cost, masses, support)
+    found, there = fixed_support(scaled, masses, h * support)
+    assert there == pytest.approx(h**2 * value, rel=1e-9)
+    moved = Measure(h * measure.points, measure.masses)
+    assert value_of(scaled, masses, moved) == pytest.approx(h**2 * value, rel=1e-9)
+    assert value_of(scaled, masses, found) == pytest.approx(h**2 * value, rel=1e-9)
+    assert free_support(scaled, masses)[1].value == pytest.approx(h**2 * free_support(cost, masses)[1].value, rel=1e-8)
+
+
+def test_the_value_of_a_point() -> None:
     cost = BarycenterCost([np.array([[0.0, 0.0], [2.0, 0.0]]), np.array([[0.0, 4.0]])], [0.25, 0.75])
     point = Measure(np.array([[0.0, 1.0]]), np.array([1.0]))
-    assert objective(cost, [np.array([0.5, 0.5]), np.array([1.0])], point) == pytest.approx(0.25 * 3 + 0.75 * 9)
+    assert value_of(cost, [np.array([0.5, 0.5]), np.array([1.0])], point) == pytest.approx(0.25 * 3 + 0.75 * 9)
 
 
 def test_images_of_ellipses_have_an_exact_barycenter() -> None:
@@ -159,6 +173,13 @@ def test_the_published_planar_instance() -> None:
         (lambda: on_a_line(*measures(0, (2, 2), 2)), "the points have dimension 2, expected 1; free_support fits"),
         (lambda: fixed_support(*measures(0, (40, 40), 2), np.zeros((30000, 2))), "variables, more than .* 80 rows"),
         (lambda: free_support(measures(0, (2, 2), 2)[0], uniform((2, 3))), r"marginals\[1\]: got 3 masses"),
+        (
+            lambda: fixed_support(*measures(0, (2, 2), 2), np.zeros((4, 3))),
+            r"support has shape \(4, 3\), expected \(n, 2\)",
+        ),
+        (lambda: fixed_support(*measures(0, (2, 2), 2), np.zeros((0, 2))), r"support has shape \(0, 2\), .* n >= 1"),
+        (lambda: fixed_support(*measures(0, (2, 2), 2), np.full((1, 2), np.nan)), r"support\[0, 0\] is nan"),
+        (lambda: grid_support(measures(0, (2, 2), 2)[0], 0), "side is 0, expected at least 1"),
     ],
 )
 def test_what_does_not_fit_is_refused(call, message: str) -> None:

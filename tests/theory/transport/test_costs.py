@@ -308,6 +308,16 @@ def test_an_approximate_search_says_how_exact_it_is() -> None:
     [
         (lambda: TensorCost(np.array([[0.0, np.inf]])), r"TensorCost: tensor\[0, 1\] is inf, expected finite"),
         (lambda: TensorCost(np.array(1.0)), "the tensor has no axis"),
+        (lambda: TensorCost([[0.0, 1.0], [2.0]]), "TensorCost: tensor: expected an array of numbers, got list"),
+        (lambda: TensorCost(np.zeros((0, 2))), r"the tensor has shape \(0, 2\), expected points on each axis"),
+        (lambda: GraphicalCost((), ()), "0 cliques for 0 factors"),
+        (lambda: chain_cost([]), "chain_cost: expected at least one step"),
+        (lambda: chain_cost([], np.zeros((2, 2))), "chain_cost: expected at least one step"),
+        (lambda: chain_cost([np.zeros(2)]), r"factors\[0\] has 1 axes for the 2 of \(0, 1\)"),
+        (lambda: GraphicalCost(((-1, 0),), (np.zeros((2, 2)),)), r"cliques\[0\] is \(-1, 0\), expected distinct"),
+        (lambda: GraphicalCost(((0,),), (np.zeros(0),)), r"factors\[0\] has shape \(0,\), expected points on each"),
+        (lambda: GraphicalCost(((0,),), ([0.0, [1.0]],)), r"factors\[0\]: expected an array of numbers, got list"),
+        (lambda: GraphicalCost(((0,),), (jax.numpy.array([1.0, np.inf]),)), r"factors\[0\]\[1\] is inf, expected"),
         (lambda: GraphicalCost(((0, 1),), ()), "1 cliques for 0 factors"),
         (lambda: GraphicalCost(((0, 0),), (np.zeros((2, 2)),)), r"cliques\[0\] is \(0, 0\), expected distinct"),
         (lambda: GraphicalCost(((0, 1),), (np.zeros(2),)), r"factors\[0\] has 1 axes for the 2 of \(0, 1\)"),
@@ -324,6 +334,8 @@ def test_an_approximate_search_says_how_exact_it_is() -> None:
         (lambda: LowRankPlusSparseCost([np.array([[1.0], [0.0]])]), r"factors\[0\]\[1, 0\] is 0.0, expected positive"),
         (lambda: LowRankPlusSparseCost([np.ones((2, 1)), np.ones((2, 2))]), r"factors\[1\] has shape \(2, 2\)"),
         (lambda: LowRankPlusSparseCost([np.ones((2, 1))], bins=1), "bins is 1, expected at least 2"),
+        (lambda: LowRankPlusSparseCost([np.ones(3), np.ones(3)]), r"factors\[0\] has shape \(3,\), expected \(n, r\)"),
+        (lambda: LowRankPlusSparseCost([np.ones((3, 1)), np.ones(3)]), r"factors\[1\] has shape .*, expected \(n, 1\)"),
         (
             lambda: LowRankPlusSparseCost([np.ones((2, 1))], np.array([[0], [0]]), np.ones(2)),
             "entries name a tuple twice",
@@ -339,6 +351,13 @@ def test_an_approximate_search_says_how_exact_it_is() -> None:
         (lambda: BarycenterCost([np.zeros((1, 2))], [0.5, 0.5]), "2 weights for 1 measures"),
         (lambda: BarycenterCost([np.array([[np.inf, 0.0]])]), r"points\[0\]\[0, 0\] is inf"),
         (lambda: BarycenterCost([]), "expected at least one measure"),
+        (lambda: BarycenterCost([np.zeros(3)]), r"points\[0\] has shape \(3,\), expected \(n, d\) with n, d >= 1"),
+        (lambda: BarycenterCost([np.zeros((1, 0))]), r"points\[0\] has shape \(1, 0\), expected \(n, d\)"),
+        (lambda: BarycenterCost([np.zeros((1, 2)), np.zeros(2)]), r"points\[1\] has shape \(2,\), expected \(n, d\)"),
+        (
+            lambda: BarycenterCost([[[-1e154], [1e154]]]),
+            r"squared distances overflow: .* from -1e\+154 to 1e\+154; take",
+        ),
         (lambda: dense(BarycenterCost([np.random.default_rng(0).normal(size=(10, 2))] * 8)), "ColumnGeneration needs"),
         (lambda: min_oracle(TensorCost(np.zeros((2, 2))), [np.zeros(2)]), r"sizes \(2,\) do not match a cost of"),
     ],
@@ -346,3 +365,51 @@ def test_an_approximate_search_says_how_exact_it_is() -> None:
 def test_bad_costs_are_refused(build, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+TWO = TensorCost(np.eye(2))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda p: min_oracle(TWO, [np.array([0.0, np.nan]), p]), r"potentials\[0\]\[1\] is nan, expected a number"),
+        (lambda p: argmin_oracle(TWO, [p, np.array([np.inf, 0.0])]), r"potentials\[1\]\[0\] is inf, expected a number"),
+        (lambda p: soft_min_oracle(TWO, [p, p], 0.0), "soft_min_oracle: eta is 0.0, expected a positive inverse"),
+        (lambda p: soft_min_oracle(TWO, [p, p], -1.0), "soft_min_oracle: eta is -1.0, expected a positive inverse"),
+        (lambda p: marginals(TWO, [p, p], math.nan), "marginals: eta is nan, expected a positive inverse"),
+        (lambda p: marginals(TWO, [p + 1e3, p], 10.0), r"marginals: a marginal is exp\(1e\+04\), expected at most"),
+        (
+            lambda p: marginals_by_soft_min(lambda q: soft_min_oracle(TWO, q, 10.0), [p + 1e3, p], 10.0),
+            r"marginals_by_soft_min: a marginal is exp\(1e\+04\), expected at most",
+        ),
+        (lambda p: marginals_by_soft_min(lambda q: 0.0, [p, p], 0.0), "marginals_by_soft_min: eta is 0.0, expected"),
+        (lambda p: min_by_soft_min(TWO, [p, p], 0.0), "min_by_soft_min: eps is 0.0, expected a positive error"),
+    ],
+)
+def test_what_an_oracle_cannot_answer_is_refused(call, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call(np.zeros(2))
+
+
+def test_costs_are_made_of_lists_as_of_arrays() -> None:
+    rows = [[1, 2], [3, 5]]
+    costs = (TensorCost(rows), chain_cost([np.array(rows)]), GraphicalCost([[0, 1]], [rows]))
+    for cost in costs:
+        np.testing.assert_array_equal(written_down(cost), rows)
+    low_rank, points = (
+        LowRankPlusSparseCost([[[1], [3]], [[1], [2]]]),
+        BarycenterCost(
+            [
+                [[0], [2]],
+                [
+                    [
+                        0,
+                    ],
+                    [4],
+                ],
+            ]
+        ),
+    )
+    np.testing.assert_array_equal(written_down(low_rank), [[1, 2], [3, 6]])
+    np.testing.assert_array_equal(written_down(points), [[0, 4], [1, 1]])

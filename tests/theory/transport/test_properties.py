@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.theory.transport.instances import EVERY, SOFT, Maker, check, problem, truth
+from tests.theory.transport.instances import EVERY, SOFT, Maker, check, in_units, problem, truth, written_down
 from theory.transport import (
     BarycenterCost,
     ColumnGeneration,
@@ -26,12 +26,12 @@ EXACT = (NaiveLp(), ColumnGeneration())
 SOLVERS = (*EXACT, MultiplicativeWeights(eps=0.3))
 
 
-def solved_as_the_linear_program_does(make: Maker, seed: int, zeros: bool, solvers: Sequence[Any]) -> None:
-    instance = problem(make, seed, zeros)
+def solved_as_the_linear_program_does(instance: Problem, solvers: Sequence[Any]) -> None:
     exact, (low, high) = truth(instance), instance.cost.bounds()
+    largest = float(np.abs(written_down(instance.cost)).max())
     for solver in solvers:
         solution = solver.solve(instance)
-        check(solution, instance, exact)
+        check(solution, instance, exact, unit=max(largest, high - low))
         if not isinstance(solver, MultiplicativeWeights):
             assert solution.support_size <= instance.support_bound
         if solver in EXACT:
@@ -39,18 +39,27 @@ def solved_as_the_linear_program_does(make: Maker, seed: int, zeros: bool, solve
             assert solution.gap <= 2e-9 * (high - low)
 
 
-@given(st.sampled_from(EVERY), seeds, st.booleans())
+def posed(make: Maker, seed: int, zeros: bool, concentration: float, decimals: int, offset: float) -> Problem:
+    """Any structure, in any unit, some a thousand ranges from zero, with masses from even to very uneven."""
+    plain = problem(make, seed, zeros, concentration)
+    return Problem(in_units(plain.cost, 10.0**decimals, offset), plain.marginals)
+
+
+variants = (seeds, st.booleans(), st.sampled_from((1.0, 0.1)), st.integers(-6, 6), st.sampled_from((0.0, 1e3, -1e3)))
+
+
+@given(st.sampled_from(EVERY), st.tuples(*variants))
 @settings(max_examples=10)
-def test_solvers_agree_with_the_linear_program(make: Maker, seed: int, zeros: bool) -> None:
-    solved_as_the_linear_program_does(make, seed, zeros, SOLVERS)
+def test_solvers_agree_with_the_linear_program(make: Maker, variant: tuple[Any, ...]) -> None:
+    solved_as_the_linear_program_does(posed(make, *variant), SOLVERS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", EVERY)
-@given(seeds, st.booleans())
+@given(st.tuples(*variants))
 @settings(max_examples=25)
-def test_solvers_agree_with_the_linear_program_on_many(make: Maker, seed: int, zeros: bool) -> None:
-    solved_as_the_linear_program_does(make, seed, zeros, (*SOLVERS, Ellipsoid(tol=0.2)))
+def test_solvers_agree_with_the_linear_program_on_many(make: Maker, variant: tuple[Any, ...]) -> None:
+    solved_as_the_linear_program_does(posed(make, *variant), (*SOLVERS, Ellipsoid(tol=0.2)))
 
 
 @pytest.mark.slow

@@ -111,6 +111,20 @@ def test_a_minimum_from_transport_values_and_potentials(seed: int) -> None:
     assert found.calls < 60
 
 
+@pytest.mark.parametrize(("unit", "offset"), [(1e-8, 0.0), (1e8, 0.0), (1.0, 1e4), (1e-8, -1e3)])
+def test_a_minimum_is_found_in_any_unit(unit: float, offset: float) -> None:
+    rng = np.random.default_rng(5)
+    tensor = rng.normal(size=(3, 4, 2))
+    p = [unit * q for q in potentials(TensorCost(tensor), rng)]
+    cost = TensorCost(unit * (tensor + offset))
+    found = min_by_transport(cost, p, ColumnGeneration().solve)
+    exact = (cost.tensor - outer_sum(p)).min()
+    rounding = 1e-14 * unit * abs(offset)
+    assert found.value == pytest.approx(exact, abs=2e-7 * np.ptp(cost.tensor) + rounding)
+    assert found.lower <= exact + 1e-9 * np.ptp(cost.tensor) + rounding
+    assert found.calls > 1
+
+
 def test_a_clique_is_decided_through_barycenters() -> None:
     """Graph to points, barycenter values by linear programs, cutting planes over the masses."""
     for name in ("triangle with a tail", "star"):
@@ -133,6 +147,8 @@ def test_a_clique_is_decided_through_barycenters() -> None:
             ),
             "after 1 calls the gap is",
         ),
+        (lambda: min_by_transport(TensorCost(np.eye(2)), [np.zeros(2)], NaiveLp().solve), r"sizes \(2,\) do not match"),
+        (lambda: subdeterminant_to_transport(np.full((2, 2), np.inf)), r"vectors\[0, 0\] is inf, expected finite"),
     ],
 )
 def test_what_is_no_instance_is_refused(call, message: str) -> None:

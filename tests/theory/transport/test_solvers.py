@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import jax
 import numpy as np
@@ -49,7 +51,7 @@ from theory.transport.plan import marginal_error
 def test_the_naive_program_has_complementary_solutions(make: Maker) -> None:
     instance = problem(make, seed=0)
     solution = NaiveLp().solve(instance)
-    check(solution, instance, solution.value)
+    check(solution, instance, truth(instance))
     assert solution.gap < 1e-9
     assert solution.support_size <= instance.support_bound
 
@@ -109,6 +111,22 @@ def test_column_generation_is_equivariant_under_the_unit_of_cost() -> None:
         ColumnGeneration().solve(Problem(TensorCost(s * tensor), uniform((4,) * 3))).value / s for s in (1e-6, 1, 1e6)
     ]
     np.testing.assert_allclose(values, values[1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("offset", [-1e8, 1e4, 1e8, 1e12])
+def test_column_generation_ends_on_costs_far_from_zero(offset: float) -> None:
+    tensor = np.random.default_rng(0).normal(size=(6, 5, 4))
+    instance = Problem(TensorCost(tensor + offset), uniform((6, 5, 4)))
+    solver = ColumnGeneration()
+    state = solver.init(instance)
+    for _ in range(40):
+        state = solver.step(instance, state)
+    assert state.finished
+    assert len(np.unique(state.tuples, axis=0)) == len(state.tuples)
+    exact = truth(Problem(TensorCost(tensor), instance.marginals))
+    rounding = 1e-15 * abs(offset)
+    assert solver.answer(instance, state).value - offset == pytest.approx(exact, abs=2e-9 + rounding)
+    assert solver.answer(instance, state).gap <= 1e-8 + rounding
 
 
 @pytest.mark.parametrize("best", [False, True])
@@ -344,6 +362,9 @@ def test_a_set_cost_of_ones_own() -> None:
     assert truth(instance) == pytest.approx(1.1)
 
 
+UNTYPED: Any = SimpleNamespace(**vars(ColumnGeneration()) | {"start": "nort"})  # which the types refuse first
+
+
 @pytest.mark.parametrize(
     ("solve", "message"),
     [
@@ -357,7 +378,14 @@ def test_a_set_cost_of_ones_own() -> None:
             lambda: ColumnGeneration(start="rearrangement").solve(large((3, 3))),
             "needs a LowRankPlusSparseCost, got a Ba",
         ),
-        (lambda: ColumnGeneration(tol=1e-12).solve(large((3, 3))), "tol is 1e-12, expected at least 1e-09"),
+        (lambda: ColumnGeneration(tol=1e-12), "tol is 1e-12, expected at least 1e-09"),
+        (lambda: ColumnGeneration(tol=math.nan), "tol is nan, expected at least 1e-09"),
+        (lambda: ColumnGeneration(smoothing=1.0), r"smoothing is 1.0, expected a weight in \[0, 1\)"),
+        (lambda: ColumnGeneration(smoothing=-0.1), r"smoothing is -0.1, expected a weight in \[0, 1\)"),
+        (lambda: ColumnGeneration(batch=0), "batch is 0, expected at least 1"),
+        (lambda: ColumnGeneration(purge=0), "purge is 0, expected at least 1"),
+        (lambda: ColumnGeneration(rounds=0), "rounds is 0, expected at least 1"),
+        (lambda: ColumnGeneration.__post_init__(UNTYPED), "start is 'nort', expected one of .*'rearrangement'"),
         (lambda: MultiplicativeWeights(eps=0.0).solve(large((3, 3))), "eps is 0.0, expected 0 < eps <= 1/2"),
     ],
 )
