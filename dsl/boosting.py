@@ -33,6 +33,7 @@ class BoostedTrees(Solver):
     """
 
     traced: ClassVar[bool] = False
+    packages: ClassVar[tuple[str, ...]] = ("scikit-learn",)
     rounds: Count = 100
     rate: Annotated[float, Field(gt=0)] = 0.1
     leaves: Annotated[int, Field(ge=2)] = 31

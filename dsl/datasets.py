@@ -7,7 +7,7 @@ import importlib.util
 import io
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,8 @@ class Digits(Listed[Reals, Reals]):
 
     A finite sample, in the order of the package. Needs the extra `data`.
     """
+
+    packages: ClassVar[tuple[str, ...]] = ("scikit-learn",)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -35,12 +35,14 @@ class Spec(abc.ABC):  # noqa: B024 # the interfaces below it declare the abstrac
 
     A subclass is either an interface (`class Target(Spec, abstract=True)`: no fields) or final data, which writes its
     fields and its meaning and is never inherited from. `version` is raised when the numbers of a noun change and is
-    part of its digest; `was` names the kinds under which earlier files know it.
+    part of its digest; `was` names the kinds under which earlier files know it. `packages` are distributions, beside
+    those that every experiment is computed by, whose versions decide its numbers: records name them.
     """
 
     __spec_kind__: ClassVar[str] = "Spec"
     __spec_version__: ClassVar[int] = 1
     __spec_hints__: ClassVar[dict[str, Any] | None] = None  # of an interface: None
+    packages: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(
         cls, *, abstract: bool = False, version: int = 1, was: tuple[str, ...] = (), **kwargs: Any

@@ -19,6 +19,7 @@ class Tabular(Listed[Reals, Y_co], abstract=True):
     where y is a number, also of mean 0 and variance 1, else y is a one-hot vector of that length.
     """
 
+    packages: ClassVar[tuple[str, ...]] = ("scikit-learn",)
     table: ClassVar[str]
     columns: ClassVar[int]
     rows: ClassVar[int]

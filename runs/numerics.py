@@ -32,7 +32,7 @@ def numerics(
     """
     fields: Any = experiment
     return {
-        "versions": versions(),
+        "versions": versions() | further(experiment),
         "samplers": SAMPLERS,
         "precision": fields.precision,
         **(here() if process is None else process),
@@ -56,6 +56,23 @@ def here() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """The installed versions of what computes."""
     return {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def further(experiment: Experiment) -> dict[str, str | None]:
+    """The versions of what single nouns are computed by, of those in inner experiments too; None where it is absent."""
+    names = {name for _, noun in walk(experiment) for name in type(noun).packages}
+    found = {name: _version(name) for name in sorted(names)}
+    for inner in requires(experiment):
+        found |= further(inner)
+    return found
+
+
+@functools.cache
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def foreign(experiment: Experiment) -> dict[str, str]:
