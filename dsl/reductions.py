@@ -21,6 +21,7 @@ from theory import transport
 from theory.transport.brute_force import max_cut, most_pairs
 from theory.transport.cost import Potentials, Tuples
 
+_SOON = 2**7  # marginals of which a search, which eliminates all for each of them, is compiled in minutes
 _LONG = 2**10  # an exponent that is enough to be too large
 
 
@@ -367,7 +368,8 @@ def fitting(problem: Any) -> str:
         (CliqueToTransport(), "KelleyCuts(ColumnGeneration())"),
         (CutToTransport(), "ColumnGeneration()"),
     ):
-        if isinstance(problem, reduction.takes) and 0 < (entries := reduction.entries(problem) or 0) <= TABLE:
+        entries = reduction.entries(problem) if isinstance(problem, reduction.takes) else None
+        if entries is not None and entries <= TABLE and len(reduction.shape(problem)) <= _SOON:
             ways.append(f"ByReduction({reduction!r}, {by}) has tables of {written_size(entries)} entries")
     return " and ".join(ways) or f"no solver is known to fit: {_few(problem)}"
 

@@ -22,6 +22,7 @@ from theory.transport.log_grid import MOST_RANK
 from theory.transport.set_cost import components
 
 _SUM = 1e-9
+_TIMES = 2**9  # whose eliminations, one for each pair of them, can be compiled at all
 _DIGITS = 300  # before the decimal point, of entries; a sum of a few of the largest is finite too
 _FEW = 8  # sizes, or else a message names how many there are
 
@@ -144,7 +145,10 @@ class EulerFlow(Cost):
     sigma: Literal["id", "rev", "shift", "tent"]
 
     def check(self) -> Iterable[Fault]:
-        """Tables of elimination that fit: those of a cycle, which every solver needs, have n^3 entries."""
+        """Tables of elimination that fit: those of a cycle have n^3 entries, for every solver; and few times."""
+        if self.steps > _TIMES:
+            says = "a search eliminates all times for each of them"
+            yield Fault(("steps",), f"expected at most {_TIMES}, got {self.steps}: {says}")
         axes = min(self.steps, 3)
         if (size := self.n**axes) > TABLE:
             most = largest(lambda n: n**axes <= TABLE, self.n)

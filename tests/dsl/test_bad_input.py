@@ -116,6 +116,10 @@ WRITTEN = {
         lambda: EulerFlow(2**18, 2, "rev"),
         r"n: expected at most 8192, got 262144: every solver needs tables of n\^2 = 6.87e\+10 entries",
     ),
+    "times that are too many": (
+        lambda: EulerFlow(3, 2**18, "rev"),
+        "EulerFlow: steps: expected at most 512, got 262144: a search eliminates all times for each of them",
+    ),
     "a tensor that is too large": (
         lambda: solving(EulerFlow(11, 6, "rev"), uniform(11, 6), NaiveLp()),
         r"by: the tensor has about 2\^21 entries, more than 2\^20; ColumnGeneration\(\) has 66 rows",

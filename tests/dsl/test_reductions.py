@@ -39,6 +39,10 @@ REFUSED = {
         lambda: solving(MaxCut(Cycle(60)), BruteForce()),
         r"by: 5.76e\+17 answers .* ByReduction\(CutToTransport\(\), ColumnGeneration\(\)\) has tables of 8 entries",
     ),
+    "cuts, and what would take hours": (
+        lambda: solving(MaxCut(Cycle(300)), BruteForce()),
+        r"by: 2\^299 answers are more than 2\^20; no solver is known to fit",
+    ),
     "multisets": (
         lambda: solving(EIGHT, BruteForce()),
         r"by: 6.52e\+09 answers are more than 2\^20; .* takes up to 17 vertices",
@@ -82,6 +86,10 @@ REFUSED = {
     "a search of what it makes": (
         lambda: solving(Reduced(FOUR, BY_PAIRS), KelleyCuts(NaiveLp())),
         r"by.oracle: the tensor has 1.3e\+07 entries, more than 2\^20; ColumnGeneration\(\) has 240 rows",
+    ),
+    "a tensor of what it makes": (
+        lambda: solving(Reduced(MaxCut(Cycle(30)), CUT), NaiveLp()),
+        r"by: the tensor has about 2\^30 entries, more than 2\^20; ColumnGeneration\(\) has 60 rows",
     ),
     "many marginals": (lambda: Reduced(Clique(Complete(1), 10**9), BY_PAIRS), r"problem: .* arrays of 5e\+17 entries"),
     "no edge": (
