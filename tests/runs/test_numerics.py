@@ -1,6 +1,7 @@
 """What records say of what their numbers depend on."""
 
 import importlib.metadata
+from dataclasses import replace
 
 from dsl import *
 from runs.numerics import PACKAGES, differences, further, numerics
@@ -18,10 +19,9 @@ TRAINED = Training(
 def test_the_packages_of_single_nouns_are_named_and_those_of_inner_experiments():
     installed = {"scikit-learn": importlib.metadata.version("scikit-learn")}
     assert further(TRAINED) == installed
-    outer = Analysis(
-        of=Representation(Trained(TRAINED), on=Sample(Labelled(Gaussian(64), reals(64)[0]), n=5), layer=-2),
-        measure=(DistanceMatrix(Cka()),),
-    )
+    stored = StoredExamples(Stored("examples.npz", "0" * 64), n=20, x_shape=(64,), y_length=10)
+    assert further(replace(TRAINED, task=stored)) == {}
+    outer = replace(TRAINED, task=stored, model=Trained(TRAINED))
     assert further(outer) == installed
     assert further(Solving(Clique(Cycle(5), 3), BruteForce(), (Objective(),))) == {}
 
