@@ -334,7 +334,7 @@ def _unlike_masses(i: int, mu: Float[np.ndarray, "n"]) -> str | None:
     if not (good := np.isfinite(mu) & (mu >= 0)).all():
         v = int(good.argmin())
         return f"masses[{i}][{v}] is {mu[v]}, expected masses that are finite and not negative"
-    return f"masses[{i}]: the masses sum to {mu.sum():.9g}, expected 1" if abs(mu.sum() - 1) > _SINGLE else None
+    return f"masses[{i}]: the masses sum to {mu.sum():.7g}, expected 1" if abs(mu.sum() - 1) > _SINGLE else None
 
 
 def _unlike_points(i: int, x: Float[np.ndarray, "n d"], held: Int[np.ndarray, "m"]) -> str | None:
