@@ -10,10 +10,9 @@ from jaxtyping import Array, Float64, Key
 from dsl.faults import Fault
 from dsl.measurements import Measurement
 from dsl.reductions import Reduced, Search
+from dsl.sizes import TENSOR, largest, written_size
 from theory import transport
 from theory.transport.cost import Potentials, every_tuple, gathered
-
-_MOST = 2**20
 
 
 class InstanceMeasurement(Measurement, abstract=True):
@@ -50,12 +49,27 @@ class CostIdentity(InstanceMeasurement):
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Any:
         """In units of the value: below 1/2, rounding gives it."""
         cost, potentials = _searched(experiment.of)
-        if (size := math.prod(cost.shape)) > _MOST:
-            raise ValueError(f"CostIdentity: the cost has {size:.3g} entries, more than {_MOST}; take a smaller graph")
+        if says := _too_many(cost.shape):
+            raise ValueError(says)
         tuples, problem, by = every_tuple(cost.shape), experiment.of.problem, experiment.of.by
         reduced = cost.at(tuples) - gathered(potentials, tuples)
         errors = by.factor(problem) * reduced + problem.counted(by.answers(problem, tuples))
         return np.float64(np.abs(errors).max())
+
+    def unfit(self, experiment: Any) -> Iterable[Fault]:
+        """Adds: too many tuples."""
+        yield from super().unfit(experiment)
+        if isinstance(experiment.of, Reduced) and experiment.of.shape and (says := _too_many(experiment.of.shape)):
+            yield Fault((), says)
+
+
+def _too_many(shape: tuple[int, ...]) -> str | None:
+    if (size := math.prod(shape)) <= TENSOR:
+        return None
+    by_vertex = max(shape) == 2  # cuts: an axis of two sides for each vertex
+    most = TENSOR.bit_length() - 1 if by_vertex else largest(lambda n: n ** len(shape) <= TENSOR, max(shape))
+    says = f"CostIdentity: the cost has {written_size(size)} entries, more than {TENSOR}"
+    return f"{says}; take a smaller graph, of at most {most} vertices"
 
 
 def _searched(reduced: Any) -> tuple[transport.Cost, Potentials]:

@@ -91,6 +91,14 @@ REFUSED = {
         lambda: solving(Reduced(MaxCut(Cycle(30)), CUT), NaiveLp()),
         r"by: the tensor has about 2\^30 entries, more than 2\^20; ColumnGeneration\(\) has 60 rows",
     ),
+    "all tuples of pairs": (
+        lambda: Analysis(Reduced(FOUR, BY_PAIRS), (InstanceSize(), CostIdentity())),
+        r"measure\[1\]: CostIdentity: the cost has 1.3e\+07 entries, more than 1048576; .* of at most 32 vertices",
+    ),
+    "all tuples of cuts": (
+        lambda: Analysis(Reduced(MaxCut(Cycle(22)), CUT), (CostIdentity(),)),
+        r"measure\[0\]: CostIdentity: the cost has 4.19e\+06 entries, more than 1048576; .* of at most 20 vertices",
+    ),
     "many marginals": (lambda: Reduced(Clique(Complete(1), 10**9), BY_PAIRS), r"problem: .* arrays of 5e\+17 entries"),
     "no edge": (
         lambda: solving(Clique(Complete(1), 2), kelley(BY_POINTS)),
