@@ -6,7 +6,7 @@ rule that speaks also says when it does not apply, and why.
 
 from collections.abc import Callable
 
-from dsl import hardness, reach, transport_rules
+from dsl import feature_rules, hardness, reach, transport_rules
 from dsl.prediction import Prediction as Prediction
 from dsl.prediction import about
 from dsl.spec import Spec
@@ -56,6 +56,7 @@ RULES: tuple[Callable[[Spec], Prediction | None], ...] = (
     hardness.linear_rule,
     hardness.kernel_rule,
     reach.reach_rule,
+    *feature_rules.RULES,
     *transport_rules.RULES,
 )
 

@@ -200,6 +200,8 @@ def _values(points: Sequence[Point], axis: str) -> list[str]:
 def _told(found: Sequence[Prediction]) -> Iterator[str]:
     """The lines on one spec; predictions that do not apply for one reason share a line."""
     silent = defaultdict[tuple[str, str], list[str]](list)
+    if not found:
+        yield "  no prediction is known"
     for p in found:
         if p.applies:
             # a list is told in words

@@ -192,6 +192,18 @@ def test_add_prints_the_noun_of_a_file_and_refuses_another_of_its_name(capsys):
     assert "nothing.npz: there is no such file" in refused(capsys, "add", "nothing.npz")
 
 
+def test_explain_says_where_nothing_is_known(capsys, tmp_path):
+    path = tmp_path / "lone.py"
+    path.write_text(
+        "from dsl import *\n"
+        "of = RandomMeasures(n=2, k=2, d=1, half_width=1.0)\n"
+        "point = Analysis(of=of, measure=())\n"
+        'study = Study("lone", [point])\n'
+    )
+    assert answer(["explain", str(path)]) == 0
+    assert "no prediction is known" in capsys.readouterr().out
+
+
 def test_explain_groups_the_points_of_which_it_says_the_same(capsys, study):
     assert answer(["explain", study]) == 0
     out = capsys.readouterr().out
