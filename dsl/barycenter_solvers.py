@@ -111,7 +111,7 @@ def _priceable(known: Known, atoms: int, most: int) -> bool:
     return atoms <= most and atoms * known.n <= SEARCHED
 
 
-class FixedGrid(BarycenterSolver):
+class FixedGrid(BarycenterSolver, version=2):
     """The best measure on a regular grid of `side` points in each direction, by a linear program."""
 
     side: Side
@@ -141,7 +141,7 @@ class FixedGrid(BarycenterSolver):
                 yield Fault(("side",), f"{says}: take fewer points, {_at_most(most)}; {known.exact}")
 
 
-class FreeSupport(BarycenterSolver):
+class FreeSupport(BarycenterSolver, version=2):
     """Atoms of equal mass that move to the means of what they are coupled with; the best of several random starts."""
 
     atoms: Count

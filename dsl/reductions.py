@@ -279,7 +279,7 @@ class Reduced(Posed):
         return self.by.posed(self.problem)
 
 
-class KelleyCuts(Solver):
+class KelleyCuts(Solver, version=2):
     """The least reduced cost of a tensor from transport values and potentials, by cutting planes over the marginals.
 
     The answer to a `Reduced` problem; in `ByReduction`, to the problem itself.

@@ -80,7 +80,7 @@ class SteppedSolver(TransportSolver, abstract=True):
         return state[1].finished
 
 
-class ColumnGeneration(SteppedSolver):
+class ColumnGeneration(SteppedSolver, version=2):
     """A linear program over few tuples, and a search for those of negative reduced cost: exact, with a certificate.
 
     `pricing` says how tuples are searched: by the structure of the cost, which for `Barycenter` is by power diagrams in
@@ -161,7 +161,7 @@ class MultimarginalSinkhorn(TransportSolver):
             yield Fault((), "MultimarginalSinkhorn needs a cost with soft sums: use ColumnGeneration()")
 
 
-class NaiveLp(TransportSolver):
+class NaiveLp(TransportSolver, version=2):
     """The linear program with every tuple as a column: the exact oracle of small instances."""
 
     vertex: ClassVar[bool] = True
