@@ -20,7 +20,7 @@ def table(points):
     entries, rows = [], {}
     for i, (axes, measured) in enumerate(points):
         entries.append(Entry(f"{i:064}", axes, "finished"))
-        first = {"Objective": measured["Objective"] + 1.0}
+        first = {"Objective": measured["Objective"] + 1.0}  # at another step
         rows[entries[-1].digest] = Rows.of([(0, 0.0, first), (7, 1.0, measured)])
     return Table.build(entries, rows)
 
@@ -105,7 +105,7 @@ def test_differences_of_two_exact_solvers_are_by_seed():
 
 
 def test_excesses_are_above_the_published_optimum_and_gains_are_between_solvers():
-    values = {("IBP, eta 100", 10): 0.25, ("IBP, eta 500", 10): 0.24, ("free support", 1): 0.23}
+    values = {("IBP, eta 100", 10): 0.25, (barycenters.FINE, 10): 0.24, ("free support", 1): 0.23}
     made = table(
         [
             ({"family": family, "effort": effort, "seed": seed}, {"Objective": value + seed * 2**-8})
@@ -115,10 +115,32 @@ def test_excesses_are_above_the_published_optimum_and_gains_are_between_solvers(
     )
     best = barycenters.PUBLISHED
     np.testing.assert_allclose(barycenters.excess(made, "free support", 1).values, [0.23 - best, 0.23 + 2**-8 - best])
-    gained = barycenters.gain(made, "free support", 1, than=("IBP, eta 500", 10))
+    gained = barycenters.gain(made, "free support", 1, than=(barycenters.FINE, 10))
     np.testing.assert_allclose(gained.values, [0.01, 0.01 - 2**-8])
     assert barycenters.best_projection(made).estimate == pytest.approx(0.24)
     assert barycenters.least_excess(made).estimate == pytest.approx(0.23 - best)
+
+
+def test_an_image_has_the_masses_of_its_atoms_and_a_sharper_one_covers_fewer_pixels():
+    padded = np.zeros((6, 3))
+    padded[:4] = [[0.1, 0.1, 0.25], [0.4, 0.1, 0.25], [0.1, 0.9, 0.25], [0.12, 0.92, 0.25]]
+    spread = np.array([[(i + 0.5) / 4, (j + 0.5) / 4, 1 / 16] for i in range(4) for j in range(4)])
+    points = [
+        ({"painter": painter, "side": 4}, {"Objective": value, "Atoms": atoms})
+        for painter, value, atoms in (("exact", 0.25, padded), ("IBP", 1.0, spread))
+    ]
+    made = table(points)
+    expected = np.zeros((4, 4))
+    expected[0, 0], expected[1, 0], expected[0, 3] = 0.25, 0.25, 0.5
+    np.testing.assert_allclose(barycenters.image(made, "exact"), expected)
+    assert barycenters.pixels_covered(made, "IBP") == pytest.approx(16.0)
+    assert barycenters.sharper(made, "exact", "IBP").estimate == pytest.approx(16.0 / 2**1.5)
+    assert barycenters.nearer(made, "exact", "IBP").estimate == 0.75
+
+
+def test_what_weights_miss_is_told_against_the_closed_form():
+    made = table([({"case": "worst", "solver": "weights", "vertices": 6}, {"Objective": 0.98})])
+    assert mot_structure.missed(made, 6).estimate == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("module", [barycenter_hardness, barycenters, mot_hardness, mot_structure])
