@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from runs.figures import COLOURS, VARIABLES, components, curves, heat_map, save_pdf, svg
+from runs.figures import COLOURS, VARIABLES, components, curves, heat_map, panels, save_pdf, svg
 from runs.table import Entry, Rows, Table
 
 STEPS = (0, 10, 20)
@@ -152,6 +152,32 @@ def test_a_heat_map_is_clear_at_zero_and_holds_its_picture():
     links = [line for line in text.split() if line.startswith("xlink:href=")]
     assert links
     assert all(link.startswith(('xlink:href="data:image/png;base64', 'xlink:href="#')) for link in links)
+
+
+def test_a_heat_map_without_negative_entries_has_no_colours_for_them():
+    axes = Figure().add_subplot()
+    heat_map(axes, np.array([[0.0, 1.0], [2.0, 4.0]]))
+    image = axes.images[0]
+    assert image.get_clim() == (0.0, 4.0)
+    clear, _, half, full = image.to_rgba(image.get_array()).reshape(4, 4)
+    assert clear[3] == pytest.approx(0, abs=0.01)
+    assert half[3] == pytest.approx(0.5, abs=0.01)
+    assert to_hex(full) == COLOURS[1]
+
+
+def test_panels_stand_side_by_side_each_by_its_largest_entry():
+    axes = Figure().add_subplot()
+    first, second = np.array([[0.0, 2.0], [1.0, 0.0]]), np.array([[0.5, 0.0], [0.0, 0.0]])
+    panels(axes, [[first, second], [second, np.zeros((2, 2))]], ["a", "b"], ["top", "bottom"])
+    shown = np.asarray(axes.images[0].get_array())
+    assert shown.shape == (8, 8)  # a row of room around each
+    np.testing.assert_array_equal(shown[1:3, 1:3], first / 2)
+    np.testing.assert_array_equal(shown[1:3, 5:7], second * 2)
+    np.testing.assert_array_equal(shown[5:7, 1:3], second * 2)
+    assert shown.sum() == pytest.approx(1.5 + 1 + 1)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
+    with pytest.raises(ValueError, match="panels: 1 and 0 names for 1 rows of 2 panels"):
+        panels(axes, [[first, second]], ["a"])
 
 
 def test_text_is_text_and_escaped():
