@@ -204,8 +204,13 @@ def round_sparse(plan: SparsePlan, marginals: Marginals) -> SparsePlan:
         A plan with these marginals (to 1e-13); its tuples are distinct. It differs from the given one by at most twice
         the sum over i of |m_i - mu_i|_1, in the sum of absolute values.
 
+    Raises:
+        ValueError: if the marginals have other sizes than the plan.
+
     Source: Altschuler, Weed and Rigollet 2017 for two marginals (from memory, unverified), extended.
     """
+    if (sizes := tuple(map(len, marginals))) != plan.shape:
+        raise ValueError(f"round_sparse: got marginals of sizes {sizes}, expected {plan.shape} for this plan")
     masses = np.maximum(plan.masses, 0.0)
     for i, mu in enumerate(marginals):
         held = np.bincount(plan.tuples[:, i], masses, len(mu))

@@ -63,6 +63,11 @@ def test_a_rounded_sparse_plan_has_exact_marginals(seed: int) -> None:
     assert moved <= 2 * errors + 1e-12
 
 
+def test_marginals_of_other_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"round_sparse: got marginals of sizes \(3, 4\), expected \(3, 3\)"):
+        round_sparse(monotone_plan(uniform((3, 3))), uniform((3, 4)))
+
+
 def test_rounding_keeps_what_is_right() -> None:
     plan = monotone_plan(uniform((3, 4)))
     rounded = round_sparse(plan, uniform((3, 4)))
