@@ -1,7 +1,7 @@
 """Optimizers: how a gradient moves the weights, as Optax transformations."""
 
 import abc
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,12 @@ from theory.spherical import spherical_step
 
 
 class Optimizer(Spec, abstract=True):
-    """A gradient transformation; its state is the protocol's memory."""
+    """A gradient transformation; its state is the protocol's memory.
+
+    `no_critical_point` says why it does not come to rest where the gradient of the objective is 0; None where it does.
+    """
+
+    no_critical_point: ClassVar[str | None] = None
 
     @abc.abstractmethod
     def transformation(self, steps: int) -> optax.GradientTransformation:
@@ -49,6 +54,9 @@ class Adam(Optimizer):
 class AdamW(Optimizer):
     """Adam with decoupled weight decay (1711.05101): w <- w - lr * (adam + decay * w)."""
 
+    no_critical_point: ClassVar[str | None] = (
+        "decays weights apart from its gradient: where it stops, grad L = -lam W does not hold"
+    )
     lr: float | Rate
     decay: float
 
@@ -63,6 +71,7 @@ class SphericalSgd(Optimizer):
     Every row of a weight matrix is a neuron on the sphere; biases stand still. With `clip=1.0` nothing is clipped.
     """
 
+    no_critical_point: ClassVar[str | None] = "keeps rows on the sphere: where it stops, the gradient is normal to it"
     lr: float | Rate
     clip: float = 1.0
 
@@ -85,6 +94,7 @@ class NoisyGd(Optimizer):
     N(0, lr^2 sigma^2 I), the paper's noise of variance eta^2 tau^2 if tau is sigma; that factor eta^2 is unverified.
     """
 
+    no_critical_point: ClassVar[str | None] = "adds noise in every step: it does not stop"
     lr: float | Rate
     radius: Annotated[float, Field(gt=0)]
     noise: Noise

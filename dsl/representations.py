@@ -76,7 +76,11 @@ def _outline(model: Any, on: Any, layer: int | str) -> tuple[int, int]:
     return eqx.filter_eval_shape(of, jax.ShapeDtypeStruct((on.size, *on.shape), jnp.zeros(()).dtype)).shape
 
 
+def outlined(model: Any, task: Any) -> Any:
+    """The network of a model on a task, with the shapes of its arrays in their places."""
+    return eqx.filter_eval_shape(lambda: architecture(model).init(jax.random.key(0), task))
+
+
 def layer_names(model: Any, task: Any) -> list[str]:
     """The names of the layers of a model's network on a task, in order; none where it is no stack of layers."""
-    module = eqx.filter_eval_shape(lambda: architecture(model).init(jax.random.key(0), task))
-    return getattr(module, "names", [])
+    return getattr(outlined(model, task), "names", [])

@@ -1,5 +1,7 @@
 """FACT and the neural feature ansatz of networks in experiments, against their definitions in numpy."""
 
+from typing import ClassVar
+
 import jax
 import numpy as np
 import pytest
@@ -79,6 +81,23 @@ def test_fact_holds_where_the_gradient_vanishes():
     assert min(value for name, value in found.items() if "Fact" in name) > 1 - 1e-8
 
 
+@pytest.mark.parametrize("loss", [SquaredLoss(), CrossEntropy()], ids=repr)
+def test_fact_holds_where_a_network_of_tanh_has_converged_and_not_before(loss):
+    """In every layer beside the norm of the gradient, which is what the claim depends on."""
+    task, by = Sample(ModularAddition(3), n=9, replace=False), Adam(lr=Cosine(2e-2, warmup=0.0))
+    measure = (GradientNorm() @ at(20, 2_000), *(FactAlignment(layer) @ at(20, 2_000) for layer in range(3)))
+    of = trained(
+        task=task, model=Mlp((6, 5), Tanh(), bias=False), loss=loss + L2(3e-3),
+        protocol=Descent(2_000, Exact(), by=by), measure=measure)  # fmt: skip
+    found = run(of)
+    norm = found.pop("GradientNorm")
+    assert sorted(found) == [f"FactAlignment(layer={layer})" for layer in range(3)]
+    assert norm[2_000] <= 1e-3
+    assert min(cosines[2_000] for cosines in found.values()) >= 0.98
+    assert norm[20] > 1e-2
+    assert min(cosines[20] for cosines in found.values()) < 0.98
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", [SquaredLoss(), CrossEntropy()], ids=repr)
 def test_fact_holds_in_every_layer_of_networks_that_are_not_linear(loss):
@@ -119,6 +138,27 @@ def test_the_penalty_is_read_from_the_loss():
     assert decay(CrossEntropy() + (L2(0.1) + L2(0.3))) == pytest.approx(0.4)
 
 
+def test_layers_have_names_too():
+    measure = (
+        GradientNorm(),
+        FactAlignment(1),
+        FactAlignment("hidden[1]"),
+        NfaAlignment(2, 0.5),
+        NfaAlignment("readout", 0.5),
+    )
+    found = run(trained(3, measure=tuple(noun @ at_end() for noun in measure)))
+    _, number, name, last, readout = (float(value[3]) for value in found.values())
+    assert number == name != last == readout
+
+
+class Decoupled(Optimizer):
+    """An optimizer of a user's, with a decay of its own."""
+
+    no_critical_point: ClassVar[str | None] = "shrinks weights"
+
+    def transformation(self, steps): ...
+
+
 class Lasso(Penalty):
     lam: float
 
@@ -126,13 +166,29 @@ class Lasso(Penalty):
 
 
 FACT = (GradientNorm() @ at_end(), FactAlignment(0) @ at_end())
+READOUT = (GradientNorm() @ at_end(), FactAlignment(2) @ at_end())
+NOISY = NoisyGd(0.1, radius=1.0, noise=Isotropic(0.1))
+
+
+def descent(by=Sgd(0.05), only="all"):  # noqa: B008 # a spec is a frozen value
+    return Descent(20, Exact(), by=by, only=only)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"protocol": Descent(20, Exact(), by=AdamW(0.1, decay=0.1)), "measure": FACT}, "AdamW decays weights apart"),
+        ({"protocol": descent(AdamW(0.1, decay=0.1)), "measure": FACT}, "AdamW decays weights apart"),
+        ({"protocol": descent(SphericalSgd(0.1)), "measure": FACT}, "SphericalSgd keeps rows on the sphere"),
+        ({"protocol": descent(NOISY), "measure": FACT}, "NoisyGd adds noise in every step"),
+        ({"protocol": descent(Decoupled()), "measure": FACT}, r"Decoupled shrinks weights; put L2\(lam\) in the loss"),
+        ({"protocol": descent(only="hidden"), "measure": READOUT}, "'readout' is not trained, with only='hidden'"),
+        ({"protocol": descent(only="readout"), "measure": FACT}, r"'hidden\[0\]' is not trained, with only='readout'"),
+        ({"protocol": Flow(1.0, 9, Exact(), "hidden"), "measure": READOUT}, "'readout' is not trained"),
+        ({"protocol": Ridge(0.1, Exact(), "readout"), "measure": READOUT}, "Ridge solves a regression of its own"),
         ({"measure": FACT[1:]}, r"measure GradientNorm\(\) beside it"),
+        ({"measure": (FACT[0], FactAlignment(0) @ every(5))}, "at each of its steps; step 0 lacks it"),
+        ({"measure": (GradientNorm() @ every(10), FactAlignment(0) @ at(0, 15, 20))}, "step 15 lacks it"),
+        ({"measure": (FACT[0], FactAlignment("hiden[0]") @ at_end())}, r"no layer 'hiden\[0\]' \(did you mean 'hidden"),
         ({"loss": SquaredLoss(), "measure": FACT}, "needs a positive penalty"),
         ({"loss": SquaredLoss() + L2(0.1) + Lasso(0.1), "measure": FACT}, r"needs the penalty L2\(lam\) alone"),
         ({"measure": (GradientNorm() @ at_end(), FactAlignment(3) @ at_end())}, "expected 0 to 2, the layers"),
@@ -143,3 +199,9 @@ FACT = (GradientNorm() @ at_end(), FactAlignment(0) @ at_end())
 def test_what_has_no_critical_point_or_no_such_layer_is_refused(changes, message):
     with pytest.raises(SpecError, match=message):
         trained(**changes)
+
+
+def test_what_has_a_critical_point_of_its_own_is_accepted():
+    trained(protocol=descent(only="hidden"), measure=(FACT[0], FactAlignment(1) @ at_end()))
+    trained(protocol=descent(only="readout"), measure=READOUT)
+    trained(measure=(GradientNorm() @ every(2), FactAlignment(0) @ every(4), FactAlignment(1) @ at(6, 20)))

@@ -3,6 +3,7 @@
 import json
 import sys
 import types
+from dataclasses import replace
 
 import equinox as eqx
 import flax.linen as nn
@@ -235,6 +236,63 @@ def test_a_layer_that_it_does_not_have_names_the_nearest():
         Representation(Imported(f"{HERE}:OfEquinox", d=5, width=2), inputs, 0)
     assert Representation(NETS["nnx"], inputs, "blocks.0").outline() == (6, 5)
     assert layer_names(NETS["nnx"], LAW) == LAYERS["nnx"]
+
+
+@pytest.mark.parametrize("library", ["equinox", "linen", pytest.param("nnx", marks=pytest.mark.slow)])
+def test_fact_of_a_layer_is_that_of_its_matrix(library):
+    """Of the inner layer, whose input is tanh of the first: -1/(n lam) sum_i (W^T d_i) h_i^T, with d_i at W h_i."""
+    place = {"equinox": 2, "linen": 1, "nnx": 1}[library]
+    first, inner, readout = {
+        "equinox": ("first", "blocks[0].layers[0]", "readout"), "linen": LAYERS["linen"], "nnx": LAYERS["nnx"],
+    }[library]  # fmt: skip
+    module, ((x, y), _) = filled(library), LAW.nodes()
+    layers, out = by_hand(library, module.weights, np.asarray(x))
+    part, turned = ("weight", lambda w: w) if library == "equinox" else ("kernel", np.transpose)
+    w, read = (turned(np.asarray(module.weights[f"{name}.{part}"])) for name in (inner, readout))
+    delta = 2 * (out[:, 0] - np.asarray(y))[:, None] * read * np.cos(layers[place])
+    h = np.tanh(layers[0])
+    expected = -np.einsum("id,ie->de", delta @ w, h) / (len(h) * 0.05)
+    gram = w.T @ w
+    cosine = np.sum(gram * expected) / np.linalg.norm(gram) / np.linalg.norm(expected)
+    of, state = types.SimpleNamespace(task=LAW, loss=SquaredLoss() + L2(0.05)), types.SimpleNamespace(model=module)
+    for layer in (inner, place):
+        assert FactAlignment(layer)(of, state, None, KEY) == pytest.approx(cosine, abs=1e-5)
+    assert FactAlignment(first)(of, state, None, KEY) != pytest.approx(cosine, abs=1e-3)
+
+
+def test_alignments_are_of_layers_with_a_matrix_and_known_inputs():
+    def measured(*measure):
+        noun = (GradientNorm(), *measure)
+        return replace(
+            trained(NETS["equinox"]), loss=SquaredLoss() + L2(0.05), measure=tuple(one @ at_end() for one in noun)
+        )
+
+    measured(FactAlignment("readout"), FactAlignment("blocks[0].layers[0]"), FactAlignment(0))
+    for layer in (1, "act", "blocks[0]"):
+        with pytest.raises(
+            SpecError, match=r"'(act|blocks\[0\])' is no layer W h: it has no matrix of the name weight"
+        ):
+            measured(FactAlignment(layer))
+    with pytest.raises(SpecError, match=r"no layer 'frist' \(did you mean 'first'\?\)"):
+        measured(FactAlignment("frist"))
+    with pytest.raises(
+        SpecError, match=r"has no output as a function of the input of a layer.*FactAlignment needs none"
+    ):
+        measured(NfaAlignment("readout", power=0.5))
+    for noun in (FactAlignment("first"), NfaAlignment(0, power=0.5)):
+        with pytest.raises(SpecError, match=r"Training: model: .* cannot read x of shape \(4,\)"):
+            replace(measured(), model=Imported(f"{HERE}:OfEquinox", d=5, width=2), measure=(noun @ at_end(),))
+
+
+@pytest.mark.slow
+def test_fact_holds_where_an_imported_network_has_converged():
+    names = ("Dense_0", "block", "Dense_1")
+    measure = tuple(noun @ at_end() for noun in (GradientNorm(), *map(FactAlignment, names)))
+    by = Descent(4_000, Exact(), by=Adam(Cosine(2e-2, warmup=0.0)))
+    of = replace(trained(NETS["linen"]), loss=SquaredLoss() + L2(0.01), protocol=by, measure=measure)
+    table = run(of)
+    assert table["GradientNorm"][-1] < 1e-3
+    assert min(table[f"FactAlignment(layer={name!r})"][-1] for name in names) > 0.98
 
 
 def test_the_code_of_the_network_counts_as_that_of_a_noun():
