@@ -7,19 +7,24 @@ from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key
 from pydantic import Field
 
 from dsl.domains import inner
-from dsl.faults import Fault
+from dsl.faults import Fault, SpecError
 from dsl.fields import Static
+from dsl.identity import digest
 from dsl.measurements import Measurement
+from dsl.realise import Seeded
 from dsl.representations import Representation
-from dsl.spec import Spec
+from dsl.spec import Spec, kind
 from theory import representation
 from theory.representation import Spectrum
 from theory.representation.spectra import SMALLEST_SINGLE
 
+ROUNDING = 16
+"""A unit that varies by so many roundings of its largest value, or less, is constant."""
 RidgeWeight = Annotated[float, Field(ge=0)]
 
 
@@ -120,27 +125,34 @@ class Pwcca(Distance):
         return (representation.pwcca_between(a, b) + representation.pwcca_between(b, a)) / 2
 
 
-class DistanceMatrix(Measurement):
+class DistanceMatrix(Measurement, version=2):
     """The distances between all pairs of the representations of an analysis, from one decomposition for each.
 
     Of shape (m, m), or (lams, m, m) for `Gulp`. Representations are centred and scaled to tr Sigma = 1 first.
+    Where one is constant over the inputs, or not finite, the point fails.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("of",)
     distance: Distance
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float[Array, "*values m m"]:
-        """Symmetric."""
-        return representation.distance_matrix([features.values for features in experiment.of], self.distance)
+        """Symmetric; NaN in the row and the column of a representation that has no distances."""
+        units = [features.values for features in experiment.of]
+        found = representation.distance_matrix(units, self.distance)
+        return _of_usable(found, [_usable(phi) for phi in units])
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
-        """Nouns that are no representations of the same inputs, and a precision that is too low."""
-        misfits = list(_unfit(experiment))
+        """Nouns that are no representations of the same inputs, one input alone, and a precision that is too low."""
+        misfits = list(_unfit(experiment, least=2))
         yield from misfits
         yield from (fault.under("distance") for fault in self.distance.unfit(experiment.precision))
         sizes = () if misfits else {inner(noun).outline() for noun in experiment.of}
         for doubt in sorted({text for text in (self.distance.doubt(*size) for size in sizes) if text}):
             warnings.warn(doubt, stacklevel=2)
+
+    def failure(self, value: Any) -> str | None:
+        """Representations without distances."""
+        return _unusable(value)
 
 
 class Labels(Spec, abstract=True):
@@ -159,7 +171,7 @@ class RandomLabels(Labels):
         return jax.random.normal(key, (n,), jnp.float32).astype(float)  # the same draw at every precision
 
 
-class PredictionGap(Measurement):
+class PredictionGap(Measurement, version=2):
     """How far the predictions of ridge regressions on the representations lie apart: mean squared, for all pairs.
 
     The regressions are fitted to labels of the even inputs and predict at the odd ones; each half is centred and scaled
@@ -178,21 +190,65 @@ class PredictionGap(Measurement):
         """mean_x (f_i(x) - f_j(x))^2, symmetric."""
         lam, units = jnp.asarray(self.lam), [features.values for features in experiment.of]
         probe = lambda phi: representation.ridge_predictions(phi[::2], constants, phi[1::2], lam)
-        return representation.prediction_gaps([probe(phi) for phi in units])
+        found = representation.prediction_gaps([probe(phi) for phi in units])
+        return _of_usable(found, [_usable(phi[::2]) & _usable(phi[1::2]) for phi in units])
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
-        """Nouns that are no representations of the same inputs."""
-        yield from _unfit(experiment)
+        """Nouns that are no representations of the same inputs, and halves of one input, which has no scale."""
+        yield from _unfit(experiment, least=4)
+
+    def failure(self, value: Any) -> str | None:
+        """Representations without predictions."""
+        return _unusable(value)
 
 
-def _unfit(experiment: Any) -> Iterable[Fault]:
+def _usable(units: Float[Array, "n d"]) -> Bool[Array, ""]:
+    """Whether a representation can be compared: all numbers are finite, and a unit varies by more than rounding."""
+    spread, size = jnp.max(units, axis=0) - jnp.min(units, axis=0), jnp.max(jnp.abs(units), axis=0)
+    return jnp.all(jnp.isfinite(units)) & jnp.any(spread > ROUNDING * jnp.finfo(units.dtype).eps * size)
+
+
+def _of_usable(matrix: Float[Array, "*values m m"], usable: list[Bool[Array, ""]]) -> Float[Array, "*values m m"]:
+    """A matrix of all pairs, with NaN for those of which one is not usable."""
+    known = jnp.stack(usable)
+    return jnp.where(known[:, None] & known[None, :], matrix, jnp.nan)
+
+
+def _unusable(matrix: Float[np.ndarray, "*values m m"]) -> str | None:
+    """Which representations have no finite distance, or else which pair of them; None where all have."""
+    broken = ~np.isfinite(matrix.reshape(-1, *matrix.shape[-2:])).all(axis=0)
+    if not broken.any():
+        return None
+    alone = np.flatnonzero(np.diagonal(broken))
+    if not alone.size:
+        i, j = np.argwhere(broken)[0]
+        return f"of[{i}] and of[{j}] have no finite value"
+    which = ", ".join(f"of[{i}]" for i in alone)
+    return f"{which}: units that are constant over the inputs, or not finite, cannot be compared"
+
+
+def _unfit(experiment: Any, least: int) -> Iterable[Fault]:
     nouns = [inner(noun) for noun in experiment.of] if isinstance(experiment.of, tuple) else [experiment.of]
     others = [noun for noun in nouns if not isinstance(noun, Representation)]
     if others or len(nouns) < 2:
         got = f"got {others[0]!r}" if others else f"got {len(nouns)}"
         yield Fault((), f"expected an Analysis of two or more Representations, {got}")
         return
-    sizes = [noun.on.size for noun in nouns]
-    if len(set(sizes)) > 1:
-        i = next(i for i, size in enumerate(sizes) if size != sizes[0])
-        yield Fault((), f"representation {i} has {sizes[i]} inputs and the first {sizes[0]}; expected the same ones")
+    seen = [_inputs(noun) for noun in experiment.of]
+    if other := next((i for i, on in enumerate(seen) if digest(on) != digest(seen[0])), None):
+        yield Fault((), f"expected the same inputs, but of[{other}] is on {seen[other]!r} and of[0] on {seen[0]!r}")
+    elif seen[0].size < least:
+        yield Fault((), f"expected at least {least} inputs, got {seen[0].size} of {seen[0]!r}")
+
+
+def _inputs(noun: Any) -> Any:
+    """What a representation is on, with the seed by which it is drawn where that is not the experiment's."""
+    on, seed = inner(noun).on, None
+    while kind(noun) == "Seeded":
+        noun, seed = noun.noun, noun.seed  # the innermost one counts
+    if seed is None or kind(on) == "Seeded":
+        return on
+    try:
+        return Seeded(on, seed)
+    except SpecError:  # nothing in it is drawn
+        return on

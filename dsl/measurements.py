@@ -53,6 +53,10 @@ class Measurement(Spec, abstract=True):
         """Why this cannot be measured of an experiment."""
         return ()
 
+    def failure(self, value: Any) -> str | None:
+        """Why a value, an array of the host, means that the point has failed; None by default."""
+        return None
+
     def __matmul__(self, when: When) -> "Observed":
         """This measurement at these steps."""
         return Observed(self, when)

@@ -22,7 +22,7 @@ from runs.layout import Layout, layout
 from runs.mapping import Mapped
 from runs.numerics import here
 from runs.options import Interrupted, RunError, RunOptions
-from runs.outcome import Clock, commit, commit_blocked, commit_failed, environment, numerics_of
+from runs.outcome import Clock, commit, commit_blocked, commit_failed, environment, failure, numerics_of
 from runs.plan import Group
 from runs.queue import Queue, Taken, blocks, name_of
 from runs.records import RecordsError
@@ -194,6 +194,9 @@ class Engine:
         return environment(point, work.place, work.rule, clock, self.store, self.options.data_shards)
 
     def _commit(self, point: Experiment, program: Program, trace: Trace, about: Mapping[str, Any]) -> None:
+        if (problem := failure(program, trace)) is not None:
+            self._failed([point], ValueError(problem))
+            return
         status = commit(point, program, trace, about, self.store)
         self.tell({"event": "done", "point": digest(point), "status": status})
 

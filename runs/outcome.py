@@ -88,6 +88,13 @@ def commit(point: Experiment, program: Program, trace: Trace, about: Mapping[str
     return status
 
 
+def failure(program: Program, trace: Trace) -> str | None:
+    """What the first measurement says that finds its value to be none; None where there is no such measurement."""
+    values = ((name, value) for _, _, seen in trace.observations for name, value in seen.items())
+    found = ((name, program.measurements[name].failure(value)) for name, value in values)
+    return next((f"{name}: {problem}" for name, problem in found if problem is not None), None)
+
+
 def commit_failed(points: Sequence[Experiment], error: Exception, store: Store) -> list[dict[str, Any]]:
     """Keep that points failed; what is to be told of it."""
     status = f"failed: {type(error).__name__}: {error}"[:1000]

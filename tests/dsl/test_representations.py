@@ -1,8 +1,11 @@
 """Representations of trained networks and the distances between them, against numpy on the weights."""
 
 import functools
+import types
+from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -10,6 +13,11 @@ from dsl import *
 from dsl.keys import streams
 from dsl.program import references
 from dsl.realise import realised
+from runs.execute import execute
+from runs.here import run as run_here
+from runs.options import RunError, RunOptions
+from runs.plan import stages
+from runs.store import InMemory
 from tests.dsl.running import run
 
 LAW = Labelled(Hypercube(8), bits(8)[0] * bits(8)[1])  # normal draws would be rounded as the compiler likes
@@ -178,6 +186,120 @@ def test_an_untrained_model_is_represented_as_it_is_initialised():
     np.testing.assert_allclose(run(of)["DistanceMatrix"][0], 0.0, atol=1e-12)
 
 
+# ---------------------------------------------------------------- what cannot be compared
+
+
+EVERY = (
+    *map(DistanceMatrix, (Gulp((0.0, 0.1)), Cca(), Cka(), Procrustes(), Svcca(), Pwcca())),
+    PredictionGap(RandomLabels(), lam=0.1),
+)
+UNITS = np.random.default_rng(2).normal(size=(30, 4))
+BROKEN = {
+    "constant": np.full((30, 4), 0.1),
+    "constant up to rounding": 0.1 * (1 + np.finfo(float).eps * np.sign(UNITS)),
+    "not a number": np.where(UNITS == UNITS.max(), np.nan, UNITS),
+    "infinite": np.where(UNITS == UNITS.max(), np.inf, UNITS),
+}
+HALVES = {half: np.where(np.arange(30)[:, None] % 2 == half, 3.0, UNITS) for half in (0, 1)}
+
+
+def measured(measure):
+    """As in a program: of arrays that are not known when it is traced."""
+    held = lambda units: types.SimpleNamespace(of=[types.SimpleNamespace(values=each) for each in units])
+    labels = np.random.default_rng(3).normal(size=15)
+    return jax.jit(lambda *units: measure(held(units), None, jnp.asarray(labels), None))
+
+
+@pytest.mark.parametrize(
+    "measure", [EVERY[2], EVERY[-1], *(pytest.param(m, marks=pytest.mark.slow) for m in (*EVERY[:2], *EVERY[3:-1]))]
+)
+def test_what_has_no_scale_or_is_not_finite_fails_by_its_place(measure):
+    """Its row is NaN, the diagonal too; the rows of the others are as they are without it."""
+    of, other, small = measured(measure), UNITS[::-1] ** 3, 1e6 + 1e-6 * UNITS
+    known = np.asarray(of(UNITS, small, other))
+    assert measure.failure(known) is None
+    for units in (*BROKEN.values(), *(HALVES.values() if isinstance(measure, PredictionGap) else ())):
+        value = np.asarray(of(UNITS, units, other))
+        assert np.isnan(value[..., 1, :]).all()
+        assert np.isnan(value[..., :, 1]).all()
+        np.testing.assert_array_equal(value[..., ::2, ::2], known[..., ::2, ::2])
+        problem = "of[1]: units that are constant over the inputs, or not finite, cannot be compared"
+        assert measure.failure(value) == problem
+
+
+def test_a_point_with_such_a_representation_fails_and_says_which():
+    """The activation 1 is constant."""
+    of = Analysis(of=(MADE, Representation(Mlp((3,), HermiteSeries((1.0,))), INPUTS, 0)), measure=(EVERY[2],))
+    with pytest.raises(RunError, match=r"ValueError: DistanceMatrix: of\[1\]: units that are constant over the inputs"):
+        run_here(replace(of, precision="float64"))
+
+
+@pytest.mark.slow
+def test_it_is_recorded_as_failed_and_the_others_go_on():
+    store, told = InMemory(), []
+    flat, tilted = (Representation(Mlp((3,), HermiteSeries(c)), INPUTS, 0) for c in ((1.0, 0.0), (0.0, 1.0)))
+    points = [Analysis(of=(one, MADE), measure=(EVERY[2],), precision="float64") for one in (flat, tilted)]
+    (stage,) = stages(points)
+    assert len(stage.groups) == 1
+    execute(stage.groups, store, RunOptions(), told.append)
+    failed, finished = (store.status(digest(point)) for point in points)
+    assert failed.startswith("failed: ValueError: DistanceMatrix: of[0]: units that are constant over the inputs")
+    assert finished == "finished"
+    assert [event["message"] for event in told if event["event"] == "error"] == [failed.removeprefix("failed: ")]
+
+
+def test_pairs_without_a_finite_value_are_named():
+    broken = np.zeros((2, 3, 3))
+    broken[1, 0, 2] = broken[1, 2, 0] = np.inf
+    assert EVERY[0].failure(broken) == "of[0] and of[2] have no finite value"
+    broken[0, 0, 0] = broken[1, 2, 2] = np.nan
+    assert EVERY[0].failure(broken).startswith("of[0], of[2]: units that")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Sample(LAW, n=7),
+        Sample(Labelled(Hypercube(9), bits(9)[0]), n=30),
+        Sample(LAW, n=30, replace=False),
+        Seeded(INPUTS, 1),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("measure", [EVERY[2], EVERY[-1]], ids=repr)
+def test_other_inputs_are_refused_by_both_names(other, measure):
+    there = Representation(Mlp((3,), Tanh()), other, 0)
+    with pytest.raises(SpecError) as error:
+        Analysis(of=(MADE, MADE, there), measure=(measure,))
+    assert f"expected the same inputs, but of[2] is on {other!r} and of[0] on {INPUTS!r}" in str(error.value)
+
+
+def test_seeds_draw_other_inputs_where_something_is_drawn():
+    made = lambda on, *seeds: functools.reduce(Seeded, seeds, Representation(Mlp((3,), Tanh()), on, 0))
+    compare = lambda *of: Analysis(of=of, measure=(DistanceMatrix(Cka()),))
+    law = Digits()
+    for one, other in (
+        (made(Seeded(INPUTS, 1)), made(Seeded(INPUTS, 2))),
+        (made(INPUTS, 1), made(INPUTS, 2)),
+        (made(INPUTS, 1), made(INPUTS)),
+        (made(INPUTS, 2, 1), made(INPUTS, 1)),
+    ):
+        with pytest.raises(SpecError, match=r"expected the same inputs, but of\[1\] is on Seeded|on Sample.*on Seeded"):
+            compare(one, other)
+    compare(made(law, 1), made(law, 2), made(law))  # two networks at the same points
+    compare(made(Seeded(INPUTS, 3), 1), made(Seeded(INPUTS, 3), 2))
+    compare(made(INPUTS, 1, 2), made(INPUTS, 1), made(Seeded(INPUTS, 1)))
+
+
+@pytest.mark.parametrize(("measure", "least"), [(EVERY[2], 2), (EVERY[-1], 4)])
+def test_too_few_inputs_are_refused(measure, least):
+    of = lambda n: tuple(Representation(Mlp((width,), Tanh()), Sample(LAW, n=n), 0) for width in (3, 4))
+    for n in range(1, least):
+        with pytest.raises(SpecError, match=rf"expected at least {least} inputs, got {n} of Sample"):
+            Analysis(of=of(n), measure=(measure,))
+    Analysis(of=of(least), measure=(measure,))
+
+
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
@@ -211,9 +333,6 @@ def test_what_cannot_be_represented_or_compared_is_refused():
         Analysis(of=(MADE,), measure=(DistanceMatrix(Cka()),))
     with pytest.raises(SpecError, match="two or more Representations, got Gaussian"):
         Analysis(of=(MADE, Gaussian(2)), measure=(PredictionGap(RandomLabels(), lam=0.1),))
-    other = Representation(Mlp((3,), Tanh()), Sample(LAW, n=7), 0)
-    with pytest.raises(SpecError, match="representation 1 has 7 inputs and the first 30"):
-        Analysis(of=(MADE, other), measure=(DistanceMatrix(Cka()),))
     with pytest.raises(SpecError, match=r"distance.lams\[0\]: 1e-08 needs an Analysis with precision='float64'"):
         Analysis(of=(MADE, MADE), measure=(DistanceMatrix(Gulp((1e-8,))),))
     with pytest.raises(SpecError, match="greater than or equal to 0"):
