@@ -22,7 +22,7 @@ class StoredExamples(Listed[Reals, Reals]):
 
     `x` names the array of inputs, or the columns that are their coordinates; each x is scaled and has the shape
     `x_shape`, whatever the shape of as many numbers in the file. `y` names the array of one real number for each
-    example, or with `y_length=k` of vectors of length k; k classes, as integers, become one-hot vectors.
+    example, or with `y_length=k` of vectors of length k; classes (integers, truth values) become one-hot.
     """
 
     data: Stored
@@ -74,7 +74,7 @@ class StoredExamples(Listed[Reals, Reals]):
 
     def _unfit_labels(self, y: np.ndarray) -> Iterable[Fault]:
         expected = [(self.n,)] if self.y_length is None else [(self.n, self.y_length)]
-        if self.y_length is not None and y.shape == (self.n,) and y.dtype.kind in "iu":
+        if self.y_length is not None and y.shape == (self.n,) and y.dtype.kind in "biu":
             if y.min() < 0 or y.max() >= self.y_length:
                 yield Fault(("y_length",), f"expected labels 0 to {self.y_length - 1}, got {y.min()} to {y.max()}")
         elif y.shape not in expected:
@@ -94,5 +94,5 @@ class StoredExamples(Listed[Reals, Reals]):
         x = self.scale * x.reshape(len(x), *self.x_shape).astype(float)
         y = self.data.arrays[self.y][index]
         if self.y_length is not None and y.ndim == 1:
-            return x, jax.nn.one_hot(y, self.y_length, dtype=float)
+            return x, jax.nn.one_hot(y.astype(int), self.y_length, dtype=float)
         return x, y.astype(float)

@@ -70,21 +70,46 @@ def told(added: Added) -> Iterator[str]:
         yield f"  {shown}: {array.dtype}, shape {array.shape}" + (f"; {bad} are NaN or infinite" if bad else "")
     if added.classes:
         yield f"  classes: {', '.join(f'{i} {name}' for i, name in enumerate(added.classes))}"
-    task = task_of(added)
-    other = f"StoredExamples({added.noun!r}, n=..., x_shape=..., x='...', y='...') makes a task of two arrays"
-    yield f"as a task: {task!r}" if task is not None else other
+    task = _examples(added)
+    if isinstance(task, StoredExamples):
+        yield f"as a task: {task!r}"
+        return
+    if task is not None:
+        yield f"x and y make no task: {task}"
+    columns = len(added.arrays) > 1 and all(array.ndim == 1 for array in added.arrays.values())
+    shape, x, what = ("(k,)", "('...', '...')", "k + 1 columns") if columns else ("...", "'...'", "two arrays")
+    yield f"StoredExamples({added.noun!r}, n=..., x_shape={shape}, x={x}, y='...') makes a task of {what}"
 
 
 def task_of(added: Added) -> StoredExamples | None:
     """The task that arrays `x` and `y` make; None where they are not there, or do not fit."""
+    found = _examples(added)
+    return found if isinstance(found, StoredExamples) else None
+
+
+def _examples(added: Added) -> StoredExamples | str | None:
+    """The task that arrays `x` and `y` make, or why they make none; None where they are not there."""
     x, y = (added.arrays.get(name) for name in ("x", "y"))
-    if x is None or y is None or y.ndim > 2 or not x.ndim or not len(x) or y.size == 0:
+    if x is None or y is None:
         return None
-    classes = y.ndim == 1 and y.dtype.kind in "iu" and 0 <= y.min() and 0 < y.max() < len(y)
-    length = int(y.max()) + 1 if classes else (y.shape[1] if y.ndim == 2 else None)
+    if not (x.ndim and y.ndim and x.size and y.size):
+        lacking = "numbers" if x.ndim and y.ndim else "examples"
+        return f"x has shape {x.shape} and y {y.shape}: there are no {lacking}"
+    if y.ndim > 2:
+        return f"y has shape {y.shape}; expected ({len(x)},) or ({len(x)}, k)"
     scale = 1 / 255 if x.dtype == np.uint8 else 1.0
-    found = StoredExamples(added.noun, len(x), x.shape[1:], length, scale=scale)
-    return None if any(found.misfits(added.arrays)) else found
+    found = StoredExamples(added.noun, len(x), x.shape[1:] or (1,), _length(y), scale=scale)
+    return "; ".join(map(str, found.misfits(added.arrays))) or found
+
+
+def _length(y: np.ndarray) -> int | None:
+    """Of the labels: the number of classes, or of the numbers in each vector; None for one real number each."""
+    if y.ndim == 2:
+        return y.shape[1]
+    if y.dtype.kind == "b":
+        return 2
+    classes = y.dtype.kind in "iu" and 0 <= y.min() and 0 < y.max() < len(y)
+    return int(y.max()) + 1 if classes else None
 
 
 def _content(source: Path) -> bytes:

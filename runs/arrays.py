@@ -15,14 +15,14 @@ NUMBERS = "biuf"
 
 
 def read_arrays(path: Path, content: bytes) -> dict[str, np.ndarray]:
-    """The arrays of a file by name; the one array of a `.npy` file has the name `value`.
+    """The arrays of a file by name, in this machine's byte order; the one array of a `.npy` file has the name `value`.
 
     Args:
         path: of the file, by whose suffix the format is known.
         content: its bytes.
 
     Raises:
-        RunError: if the format is unknown, the file is damaged, or an array does not hold numbers.
+        RunError: if the format is unknown, the file is damaged, or an array does not hold numbers of 64 bits or less.
     """
     check_format(path)
     try:
@@ -35,9 +35,12 @@ def read_arrays(path: Path, content: bytes) -> dict[str, np.ndarray]:
     for name, array in found.items():
         if array.dtype.kind not in NUMBERS:
             raise RunError(f"{path}: the array {name!r} has the type {array.dtype}; expected real numbers")
+        if array.dtype.itemsize > 8:
+            problem = f"has the type {array.dtype}; expected real numbers of at most 64 bits, such as float64"
+            raise RunError(f"{path}: the array {name!r} {problem}")
     if not found:
         raise RunError(f"{path} holds no arrays")
-    return found
+    return {name: array.astype(array.dtype.newbyteorder("="), copy=False) for name, array in found.items()}
 
 
 def check_format(path: Path) -> None:
@@ -71,9 +74,16 @@ def _plain(path: Path, name: str, load: Callable[[], np.ndarray]) -> np.ndarray:
 
 
 def _safetensors(path: Path, content: bytes) -> dict[str, np.ndarray]:
+    from safetensors import deserialize
     from safetensors.numpy import load
 
-    return load(content)
+    try:
+        return load(content)
+    except KeyError as reason:  # a type of the format without a name in NumPy: bfloat16, float8
+        kind = reason.args[0]
+    name = next(name for name, tensor in deserialize(content) if tensor["dtype"] == kind)
+    problem = f"has the type {kind}, which NumPy lacks; save it as float32, such as tensor.float() of torch"
+    raise RunError(f"{path}: the array {name!r} {problem}")
 
 
 def _parquet(path: Path, content: bytes) -> dict[str, np.ndarray]:

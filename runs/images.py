@@ -23,7 +23,8 @@ def read_images(folder: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
         (n,); and the names of the classes.
 
     Raises:
-        RunError: if a file is no image, is damaged, or has another size or mode than the first; it is named.
+        RunError: if a file is no image, is damaged, has many frames, or another size or mode than the first; it is
+            named.
     """
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     classes = tuple(entry.name for entry in entries if entry.is_dir())
@@ -56,9 +57,12 @@ def _pixels(file: Path) -> np.ndarray:
     image = _opener()
     try:
         with image.open(file, formats=FORMATS) as opened:
+            frames = getattr(opened, "n_frames", 1)  # of formats that can have many
             mode, pixels = opened.mode, np.asarray(opened)
     except Exception as reason:  # each format has its own errors
         raise RunError(f"{file} cannot be read as an image: {type(reason).__name__}: {reason}") from None
+    if frames != 1:
+        raise RunError(f"{file} has {frames} frames; expected one: save each as a file of its own")
     if mode not in MODES:
         raise RunError(f"{file} has the mode {mode}; expected {' (grey) or '.join(MODES)}: convert it first")
     return pixels

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import pickle
 from pathlib import Path
 
@@ -91,8 +92,61 @@ def test_the_noun_is_printed_with_the_task_that_its_arrays_make():
     assert task_of(add(images()[0])) == StoredExamples(add(Path("im")).noun, 4, (3, 5), 2, scale=1 / 255)
     assert task_of(add(npz("b.npz", x=X, y=X[:, 0]))).y_length is None
     assert task_of(add(npz("c.npz", x=X, y=X[:, :2]))).y_length == 2
-    for i, arrays in enumerate(({"x": X}, {"x": X, "y": Y[:3]}, {"x": X * np.nan, "y": Y})):
-        assert list(told(add(npz(f"{i}.npz", **arrays))))[-1].endswith("makes a task of two arrays")
+    assert task_of(add(npz("d.npz", x=X, y=Y > 1))).y_length == 2
+    assert task_of(add(npz("e.npz", x=X[:, 0], y=Y))).x_shape == (1,)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "why"),
+    [
+        ({"x": X, "y": Y[:3]}, "n: expected 20 examples in 'y', got shape (3,)"),
+        ({"x": X * np.nan, "y": Y}, "x: 80 of the 80 numbers of 'x' are NaN or infinite"),
+        ({"x": X, "y": np.zeros((20, 2, 2))}, "y has shape (20, 2, 2); expected (20,) or (20, k)"),
+        ({"x": X[:, :0], "y": Y}, "x has shape (20, 0) and y (20,): there are no numbers"),
+        ({"x": X[0, 0], "y": Y[0]}, "x has shape () and y (): there are no examples"),
+    ],
+)
+def test_what_makes_no_task_is_told_with_the_reason(arrays, why):
+    added = add(npz(**arrays))
+    *_, reason, advice = told(added)
+    assert task_of(added) is None
+    assert reason == f"x and y make no task: {why}"
+    assert advice.endswith("x='...', y='...') makes a task of two arrays")
+
+
+def test_columns_are_told_to_be_taken_together():
+    parquet.database().execute(
+        "copy (select i / 3 as a, i * i as b, i % 3 as kind from range(20) t(i)) to 'a.parquet' (format parquet)"
+    )
+    added = add(Path("a.parquet"))
+    *_, last = told(added)
+    assert last.endswith("x_shape=(k,), x=('...', '...'), y='...') makes a task of k + 1 columns")
+    assert not any("no task" in line for line in told(added))
+    assert list(told(add(npz(x=X))))[-1].endswith("x='...', y='...') makes a task of two arrays")
+    task = StoredExamples(added.noun, n=20, x_shape=(2,), x=("a", "b"), y="kind", y_length=3)
+    x, y = realised_examples(task)
+    np.testing.assert_allclose(x, [[i / 3, i * i] for i in range(20)], rtol=1e-6)
+    np.testing.assert_array_equal(np.argmax(y, axis=1), np.arange(20) % 3)
+
+
+def realised_examples(task):
+    """The examples of a stored task, as an experiment reads them."""
+    program = compile(of := trained(task))
+    return program.supplied(program.knobs(of), inputs.stored(of, None)).task.nodes()[0]
+
+
+@pytest.mark.parametrize("order", [">", "<"])
+def test_arrays_of_any_byte_order_are_read_as_this_machine_has_them(order):
+    added = add(npz(x=X.astype(f"{order}f4"), y=Y.astype(f"{order}i8")))
+    assert all(array.dtype.isnative for array in added.arrays.values())
+    x, y = realised_examples(task_of(added))
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(y, np.eye(3)[Y])
+
+
+def test_truth_values_are_two_classes():
+    _, y = realised_examples(task_of(add(npz(x=X, y=Y > 1))))
+    np.testing.assert_array_equal(y, np.eye(2)[(Y > 1).astype(int)])
 
 
 def test_what_is_not_finite_is_told():
@@ -118,6 +172,10 @@ FILES = {
     "pickled npy": (lambda: np.save("a.npy", np.array([Code()], object)) or Path("a.npy"), "holds Python objects"),
     "no numpy": (lambda: _written("a.npz", pickle.dumps(Code())), "cannot be read as a .npz file"),
     "text": (lambda: npz(x=np.array(["a"])), "the array 'x' has the type <U1; expected real numbers"),
+    "long": (lambda: npz(x=X.astype(np.longdouble)), "expected real numbers of at most 64 bits"),
+    "bfloat16": (lambda: _tensor("BF16", 2), "'x' has the type BF16, which NumPy lacks; save it as float32"),
+    "float8": (lambda: _tensor("F8_E4M3", 1), "'x' has the type F8_E4M3, which NumPy lacks"),
+    "complex": (lambda: _tensor("C64", 8), "'x' has the type complex64; expected real numbers"),
     "cut npz": (lambda: _written("a.npz", npz().read_bytes()[:-50]), "it is damaged or cut short"),
     "cut array": (lambda: _written("a.npy", _npy(X)[:-9]), "it is damaged or cut short"),
     "cut tensors": (lambda: _written("a.safetensors", b"\x08"), "cannot be read as a .safetensors file"),
@@ -132,6 +190,9 @@ FILES = {
     "sizes": (lambda: (images(), images("im", ("fox",), (2, 2)), Path("im"))[-1], "expected equal ones"),
     "loose": (lambda: (images(), _written("im/a.txt", b""), Path("im"))[-1], "im/a.txt lies beside folders of images"),
     "no images": (lambda: (Path("im").mkdir(), Path("im"))[-1], "im holds no images"),
+    "animated": (lambda: _frames("im/a.webp"), "im/a.webp has 2 frames; expected one: save each as a file of its own"),
+    "pages": (lambda: _frames("im/a.tiff"), "im/a.tiff has 2 frames"),
+    "animated gif": (lambda: _frames("im/a.gif"), "im/a.gif has 2 frames"),
     "mode": (lambda: (_rgba("im/a.png"), Path("im"))[-1], "im/a.png has the mode RGBA; expected L (grey) or RGB"),
 }
 
@@ -151,6 +212,19 @@ def _empty():
     file = io.BytesIO()
     np.savez(file)
     return file.getvalue()
+
+
+def _tensor(kind, size):
+    """Four numbers of a type, as a safetensors file with the head that its format asks for."""
+    head = json.dumps({"x": {"dtype": kind, "shape": [4], "data_offsets": [0, 4 * size]}}).encode()
+    return _written("a.safetensors", len(head).to_bytes(8, "little") + head + bytes(4 * size))
+
+
+def _frames(path):
+    Path(path).parent.mkdir()
+    first, second = (Image.new("RGB", (4, 4), colour) for colour in ("red", "blue"))
+    first.save(path, save_all=True, append_images=[second])
+    return Path(path).parent
 
 
 def _rgba(path):
