@@ -1,4 +1,4 @@
-"""Transport between two point clouds, and its solvers: those of OTT, traced, so that a sweep is one program."""
+"""Transport between two point clouds, and its solvers, most of them OTT's: traced, so that a sweep is one program."""
 
 import abc
 import math
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key
 from pydantic import Field
 
 from dsl import shards
-from dsl.barycenters import MeasureFamily
+from dsl.barycenters import MeasureFamily, normalised, supports
 from dsl.faults import Fault
 from dsl.fields import Count
 from dsl.measurements import Measurement
@@ -19,12 +19,13 @@ from dsl.solving import Solver
 from dsl.transport import TransportProblem
 from theory import transport
 from theory.transport import pairs
+from theory.transport.quantiles import quantiles
 from theory.transport.rows import Rows
 
 _ENTRIES = 2**22  # of a plan that is measured as a whole
 
 
-class Wasserstein(TransportProblem):
+class Wasserstein(TransportProblem, version=2):
     """The squared 2-Wasserstein distance of two measures: min <C, P> for C_ij = |x_i - y_j|^2."""
 
     measures: MeasureFamily
@@ -40,22 +41,40 @@ class Wasserstein(TransportProblem):
         return self.measures.sizes
 
     def pair(self) -> pairs.Pair:
-        """The measures as arrays; may be traced, and points without mass pad the smaller one."""
-        (x, y), (a, b) = (jnp.asarray(leaf, float) for leaf in (self.measures.points, self.measures.masses))
+        """The measures as arrays; may be traced, and points without mass pad the smaller one.
+
+        What is traced is not checked: points whose squared distances overflow give numbers that are not finite, which a
+        record shows, and masses are divided by their sums.
+
+        Raises:
+            ValueError: as `normalised` for masses that are known, in a NumPy array, or if squared distances of points
+                that are known overflow the precision of the run.
+        """
+        points, masses = self.measures.points, self.measures.masses
+        if isinstance(masses, np.ndarray):
+            masses = np.stack([normalised(i, mu) for i, mu in enumerate(np.asarray(masses, np.float64))])
+        if isinstance(points, np.ndarray):
+            _refuse_far(points)
+        (x, y), (a, b) = (jnp.asarray(leaf, float) for leaf in (points, masses))
         return pairs.Pair(x, y, a / a.sum(), b / b.sum())
 
     def posed(self) -> transport.Problem:
         """The matrix of squared distances between points that have mass, on the host.
 
         Raises:
-            ValueError: if there are not two measures, or their masses are negative.
+            ValueError: as `supports`, or if there are not two measures.
         """
-        points, masses = (np.asarray(leaf, np.float64) for leaf in (self.measures.points, self.measures.masses))
+        points, masses = supports(self.measures)
         if len(points) != 2:
             raise ValueError(f"Wasserstein: expected 2 measures, got {len(points)}")
-        x, y = (z[mu != 0] for z, mu in zip(points, masses, strict=True))
-        cost = transport.TensorCost(np.sum((x[:, None] - y) ** 2, axis=2))
-        return transport.Problem(cost, [mu[mu != 0] / mu.sum() for mu in masses])
+        x, y = points
+        return transport.Problem(transport.TensorCost(np.sum((x[:, None] - y) ** 2, axis=2)), masses)
+
+
+def _refuse_far(points: Float[np.ndarray, "k n d"]) -> None:
+    kept = np.finfo(jnp.result_type(float))
+    if not (largest := np.abs(points).max()) <= (most := math.sqrt(kept.max / (4 * points.shape[2]))):
+        raise ValueError(f"measures.points: expected numbers up to {most:.1g} in {kept.dtype}, got {largest}")
 
 
 class PairSolver(Solver, abstract=True):
@@ -81,7 +100,7 @@ class PairSolver(Solver, abstract=True):
             yield Fault((), f"{name} needs measures whose size is known before they are read: use NaiveLp()")
 
 
-class Sinkhorn(PairSolver):
+class Sinkhorn(PairSolver, version=2):
     """Entropic transport at the inverse temperature eta = 1 / epsilon, by OTT in the log domain.
 
     Rows of the cost matrix are made when they are needed; devices along the `data` axis (`--data-shards`) share them.
@@ -105,7 +124,7 @@ class Sinkhorn(PairSolver):
         return pairs.entropic(pair, state, _rows(pair))
 
 
-class LowRankSinkhorn(PairSolver):
+class LowRankSinkhorn(PairSolver, version=2):
     """The best plan of a given rank that OTT's mirror descent finds from random factors; a local optimum.
 
     `tol` is the change of the factors at which to stop. The lower bound is Gelbrich's, and does not close.
@@ -132,14 +151,12 @@ class LowRankSinkhorn(PairSolver):
             yield Fault(("rank",), f"expected at most {min(problem.shape)}, the number of points, got {self.rank}")
 
 
-class Quantiles(PairSolver):
-    """The exact plan on a line: points are paired in step, from left to right, by OTT."""
+class Quantiles(PairSolver, version=2):
+    """The exact plan on a line: points are paired in step, from left to right."""
 
     def init(self, problem: Any, key: Key[Array, ""]) -> pairs.Pairing:
         """The pairs."""
-        from theory.transport import ott_solvers  # takes more than a second
-
-        return ott_solvers.quantiles(problem.pair())
+        return quantiles(problem.pair())
 
     def answer(self, problem: Any, state: Any) -> pairs.Coupling:
         """The plan, with the bound of its potentials: it closes."""
@@ -152,7 +169,7 @@ class Quantiles(PairSolver):
             yield Fault((), f"Quantiles solves measures of dimension 1, not {d}: use Assignment() or NaiveLp()")
 
 
-class Assignment(PairSolver):
+class Assignment(PairSolver, version=2):
     """The exact plan between n points and n points of equal masses: a permutation, by OTT's Hungarian algorithm."""
 
     def init(self, problem: Any, key: Key[Array, ""]) -> pairs.Pairing:

@@ -1,10 +1,14 @@
 """Two measures, approximate barycenters and Gaussians in the language, against exact solvers and closed forms."""
 
+from types import SimpleNamespace
+
+import jax
 import numpy as np
 import pytest
 
 from dsl import *
 from dsl.keys import streams
+from dsl.spec import rebuilt
 from tests.dsl.running import run
 
 EVERYTHING = (Objective(), DualBound(), UpperBound(), MarginalError(), SupportSize(), OracleCalls())
@@ -101,6 +105,10 @@ def test_gaussians_on_a_line_average_their_deviations():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (
+            lambda: RandomMeasures(6, 2, 2, half_width=1e200),
+            r"half_width: expected less than or equal to 10{15}, got 1e\+200",
+        ),
         (lambda: Wasserstein(SparseSquare(3, 3)), "measures: expected 2 measures, got 3"),
         (lambda: last(SQUARE, Sinkhorn(1.0)), r"by: Sinkhorn solves Wasserstein\(measures\)"),
         (lambda: last(PLANE, Quantiles()), "by: Quantiles solves measures of dimension 1, not 2"),
@@ -123,6 +131,51 @@ def test_gaussians_on_a_line_average_their_deviations():
 def test_faults(make, message):
     with pytest.raises(SpecError, match=message):
         make()
+
+
+@pytest.mark.parametrize(("noun", "by"), [(Wasserstein, NaiveLp()), (Barycenter, ColumnGeneration())])
+def test_masses_of_a_file_that_do_not_sum_to_one_are_refused_by_both_problems(noun, by):
+    point = Solving(noun(StoredMeasures(Stored("m.npz", sha256="0" * 64))), by, (Objective(),))
+    arrays = {"points": np.array([[[0.0], [1.0]], [[0.0], [3.0]]]), "masses": np.array([[0.4, 0.4], [0.5, 0.5]])}
+    with pytest.raises(ValueError, match=r"measures.masses\[0\]: the masses sum to 0.8\d*, expected 1"):
+        run(point, {"problem.measures.data": arrays})
+
+
+@pytest.mark.parametrize(
+    ("points", "masses", "message"),
+    [
+        (np.zeros((2, 2, 1)), np.array([[0.5, 0.5], [0.4, 0.4]]), r"masses\[1\]: the masses sum to 0.8, expected 1"),
+        (
+            np.full((2, 2, 1), 1e25),
+            np.full((2, 2), 0.5),
+            r"points: expected numbers up to 9e\+18 in float32, got 1e\+25",
+        ),
+    ],
+)
+def test_measures_that_are_known_are_refused_before_they_are_traced(points, masses, message):
+    problem = rebuilt(PLANE, measures=SimpleNamespace(points=points, masses=masses))
+    with pytest.raises(ValueError, match=message):
+        jax.jit(lambda: problem.pair())()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2149, 2364])
+def test_a_plan_that_needs_no_rounding_is_not_rounded_away(seed):
+    problem = Wasserstein(RandomMeasures(n=6, k=2, d=2, half_width=1.0))
+    exact = last(problem, NaiveLp(), seed=seed)["Objective"]
+    found = last(problem, Sinkhorn(eta=0.5), seed=seed)
+    assert found["DualBound"] - 1e-5 <= exact <= found["UpperBound"] + 1e-5
+    assert found["Objective"] == found["UpperBound"] <= 8.0
+
+
+@pytest.mark.slow
+def test_low_rank_plans_of_small_measures_are_small():
+    here, there = (
+        last(Wasserstein(RandomMeasures(6, 2, 2, half_width=half_width)), LowRankSinkhorn(rank=2))
+        for half_width in (1.0, 1e-4)
+    )
+    for name in ("Objective", "DualBound"):
+        assert there[name] / 1e-8 == pytest.approx(here[name], rel=1e-3)
 
 
 @pytest.mark.slow

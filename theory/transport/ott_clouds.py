@@ -19,13 +19,13 @@ from theory.transport.rows import Rows
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # OTT imports jaxopt, which says that it is not maintained
     from ott.geometry.costs import Bures as Bures
+    from ott.geometry.geometry import Geometry as Geometry
     from ott.geometry.pointcloud import PointCloud
     from ott.problems.linear.barycenter_problem import FreeBarycenterProblem as FreeBarycenterProblem
     from ott.problems.linear.linear_problem import LinearProblem as LinearProblem
     from ott.solvers.linear.continuous_barycenter import FreeWassersteinBarycenter as FreeWassersteinBarycenter
     from ott.solvers.linear.sinkhorn import Sinkhorn as Sinkhorn
     from ott.solvers.linear.sinkhorn_lr import LRSinkhorn as LRSinkhorn
-    from ott.solvers.linear.univariate import north_west_solver as north_west_solver
     from ott.tools.unreg import hungarian as hungarian
 
 

@@ -10,15 +10,15 @@ from jaxtyping import Array, Key
 from theory.arrays import Scalar
 from theory.transport.ott_clouds import (
     Clouds,
+    Geometry,
     LinearProblem,
     LRSinkhorn,
     PointCloud,
     Sinkhorn,
     hungarian,
-    north_west_solver,
     number,
 )
-from theory.transport.pairs import Factors, Pair, Pairing, Scalings, split, squared
+from theory.transport.pairs import Factors, Pair, Pairing, Scalings, split, squared, standard
 from theory.transport.rows import Rows
 
 
@@ -46,6 +46,9 @@ def sinkhorn(pair: Pair, eta: Scalar, tol: Scalar, iterations: int, rows: Rows |
 def low_rank_sinkhorn(pair: Pair, rank: int, tol: Scalar, iterations: int, key: Key[Array, ""]) -> Factors:
     """OTT's low-rank Sinkhorn: a local optimum among plans of a given rank.
 
+    OTT is given the points as `standard`: the smaller the costs, the longer are its steps, which then overflow; and it
+    expands squares, so that points far from the origin lose their digits.
+
     Args:
         pair: the measures.
         rank: the number of columns of the factors.
@@ -58,30 +61,10 @@ def low_rank_sinkhorn(pair: Pair, rank: int, tol: Scalar, iterations: int, key: 
 
     Source: Scetbon, Cuturi and Peyre 2021 (from memory, unverified).
     """
-    solver = LRSinkhorn(rank=rank, threshold=number(tol), max_iterations=iterations)
+    solver, (unit, _) = LRSinkhorn(rank=rank, threshold=number(tol), max_iterations=iterations), standard(pair)
     # epsilon is not used by the solver, but OTT would compute one
-    found = solver(LinearProblem(PointCloud(pair.x, pair.y, epsilon=1.0), a=pair.a, b=pair.b), rng=key)
+    found = solver(LinearProblem(PointCloud(unit.x, unit.y, epsilon=1.0), a=pair.a, b=pair.b), rng=key)
     return Factors(found.q, found.r, found.g, jnp.asarray(found.n_iters))
-
-
-def quantiles(pair: Pair) -> Pairing:
-    """The optimal plan on a line: points are paired in step, from left to right, by OTT.
-
-    Args:
-        pair: measures of dimension 1.
-
-    Returns:
-        The plan and its potentials.
-
-    Source: standard.
-    """
-    found = north_west_solver(LinearProblem(PointCloud(pair.x, pair.y), a=pair.a, b=pair.b))
-    assert found.paired_indices is not None
-    assert found.mass_paired_indices is not None
-    assert found.dual_b is not None
-    (i, j), masses = found.paired_indices[0], found.mass_paired_indices[0]
-    # OTT's pairs are of the sorted points
-    return Pairing(jnp.argsort(pair.x[:, 0])[i], jnp.argsort(pair.y[:, 0])[j], masses, found.dual_b[0])
 
 
 def assignment(pair: Pair) -> Pairing:
@@ -99,7 +82,7 @@ def assignment(pair: Pair) -> Pairing:
     Source: Kuhn 1955 (from memory, unverified).
     """
     n, cost = len(pair.x), squared(pair.x, pair.y)
-    _, found = hungarian(PointCloud(pair.x, pair.y))
+    _, found = hungarian(Geometry(cost_matrix=cost))  # a PointCloud would expand the squares
     i, j = found.paired_indices
     partner = jnp.zeros(n, j.dtype).at[i].set(j)
     lengths = cost - cost[jnp.arange(n), partner][:, None]

@@ -1,7 +1,8 @@
 """Transport between two weighted point clouds for the squared distance: plans, rounding and certified intervals.
 
-What solvers keep (`theory.transport.ott_solvers` has those of OTT) is turned into plans with exact marginals, and what
-is certain about them is said. Everything may be traced, and mapped by `vmap` over problems of equal shape.
+What solvers keep (those of `theory.transport.ott_solvers` and `theory.transport.quantiles`) is turned into plans with
+exact marginals, and what is certain about them is said. Everything may be traced, and mapped by `vmap` over problems of
+equal shape.
 """
 
 from typing import NamedTuple
@@ -10,7 +11,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from theory.arrays import Scalar
-from theory.transport.gaussians import bures_squared
 from theory.transport.rows import Rows
 
 _ENTRIES = 2**22  # of the cost matrix that are made at a time
@@ -132,11 +132,10 @@ def entropic(pair: Pair, found: Scalings, rows: Rows | None = None) -> Coupling:
     u = _shrink(pair.a, sums)
     columns = rows.summed(lambda live, x, f, u: (live * u) @ plan(x, f), pair.x, f, u)
     v = _shrink(pair.b, columns)
-    left = pair.a - u * rows.each(lambda *row: plan(*row) @ v, pair.x, f)
-    right = pair.b - v * columns
+    left, right = _lacking(pair.a - u * rows.each(lambda *row: plan(*row) @ v, pair.x, f), pair.b - v * columns)
     spent = lambda live, x, f, u: jnp.sum((live * u)[:, None] * plan(x, f) * v * squared(x, pair.y))
     moved = rows.each(lambda x: squared(x, pair.y) @ right, pair.x)
-    value = rows.summed(spent, pair.x, f, u) + left @ moved / jnp.maximum(left.sum(), _tiny(left))
+    value = rows.summed(spent, pair.x, f, u) + left @ moved
     lower = jnp.minimum(bounded(pair, g, rows), value)
     support = jnp.sum(pair.a > 0) * jnp.sum(pair.b > 0)
     return Coupling(value, lower, value, error, support, found.iterations, pair, found)
@@ -157,9 +156,8 @@ def factored(pair: Pair, found: Factors) -> Coupling:
     error = jnp.maximum(_distance(sums, pair.a), _distance(columns, pair.b))
     left = left * _shrink(pair.a, sums)[:, None]
     right = right * _shrink(pair.b, right @ left.sum(axis=0))[:, None]
-    missing, lacking = pair.a - left @ right.sum(axis=0), pair.b - right @ left.sum(axis=0)
-    left = jnp.column_stack([left, missing / jnp.maximum(missing.sum(), _tiny(missing))])
-    right = jnp.column_stack([right, lacking])
+    more = _lacking(pair.a - left @ right.sum(axis=0), pair.b - right @ left.sum(axis=0))
+    left, right = (jnp.column_stack(both) for both in zip((left, right), more, strict=True))
     value = jnp.sum(left * rows.each(lambda x: squared(x, pair.y) @ right, pair.x))
     support = jnp.sum(pair.a > 0) * jnp.sum(pair.b > 0)
     lower = jnp.minimum(gelbrich_bound(pair), value)
@@ -195,6 +193,7 @@ def bounded(pair: Pair, g: Float[Array, "m"], rows: Rows) -> Float[Array, ""]:
         The bound <f, a> + <g, b>.
     """
     g = jnp.where(pair.b > 0, g, -jnp.inf)
+    g = g - jnp.max(g)  # entropic potentials may be far larger than costs; now f is of their size
     f = rows.each(lambda x: jnp.min(squared(x, pair.y) - g, axis=1), pair.x)
     f = jnp.where(pair.a > 0, f, -jnp.inf)
     kept = lambda live, x, f: jnp.min(jnp.where(live[:, None] > 0, squared(x, pair.y) - f[:, None], jnp.inf), axis=0)
@@ -205,6 +204,9 @@ def bounded(pair: Pair, g: Float[Array, "m"], rows: Rows) -> Float[Array, ""]:
 def gelbrich_bound(pair: Pair) -> Float[Array, ""]:
     """|m_x - m_y|^2 plus the squared Bures distance of the covariances: no plan costs less.
 
+    With S = R^T R and T = Q^T Q, that distance is |R|^2 + |Q|^2 - 2 |R Q^T|_* in Frobenius and nuclear norms. The roots
+    of S and T are not taken, which would have half of the digits where they are singular.
+
     Args:
         pair: the measures.
 
@@ -213,9 +215,35 @@ def gelbrich_bound(pair: Pair) -> Float[Array, ""]:
 
     Source: Gelbrich 1990 (from memory, unverified).
     """
-    moments = [(w @ z, (z - w @ z).T * w @ (z - w @ z)) for z, w in ((pair.x, pair.a), (pair.y, pair.b))]
-    (m, s), (n, t) = moments
-    return jnp.sum((m - n) ** 2) + bures_squared(s, t)
+    pair, unit = standard(pair)
+    (m, r), (n, q) = (_moments(z, w) for z, w in ((pair.x, pair.a), (pair.y, pair.b)))
+    shared = jnp.linalg.svd(r @ q.T, compute_uv=False).sum()
+    return unit**2 * (jnp.sum((m - n) ** 2) + jnp.sum(r**2) + jnp.sum(q**2) - 2 * shared)
+
+
+def _moments(z: Float[Array, "n d"], w: Float[Array, "n"]) -> tuple[Float[Array, "d"], Float[Array, "r d"]]:
+    """The mean, and R for the covariance R^T R."""
+    mean = w @ z
+    return mean, jnp.linalg.qr(jnp.sqrt(w)[:, None] * (z - mean), mode="r")
+
+
+def standard(pair: Pair) -> tuple[Pair, Float[Array, ""]]:
+    """The measures with the origin between their means and coordinates within [-1, 1], and the unit of length.
+
+    What a solver does then depends neither on the origin nor on the unit of the points. Points without mass lie at the
+    origin.
+
+    Args:
+        pair: the measures.
+
+    Returns:
+        The measures, and the length that is 1; squared distances are those of the pair after unit^2.
+    """
+    centre = (pair.a @ pair.x + pair.b @ pair.y) / 2
+    x, y = (jnp.where(w[:, None] > 0, z - centre, 0.0) for z, w in ((pair.x, pair.a), (pair.y, pair.b)))
+    extent = jnp.maximum(jnp.max(jnp.abs(x)), jnp.max(jnp.abs(y)))
+    unit = jnp.where(extent > 0, extent, 1.0)
+    return Pair(x / unit, y / unit, pair.a, pair.b), unit
 
 
 def split(pair: Pair) -> Rows:
@@ -243,8 +271,15 @@ def rounded(plan: Float[Array, "n m"], a: Float[Array, "n"], b: Float[Array, "m"
     """
     plan = plan * _shrink(a, plan.sum(axis=1))[:, None]
     plan = plan * _shrink(b, plan.sum(axis=0))
-    left, right = a - plan.sum(axis=1), b - plan.sum(axis=0)
-    return plan + jnp.outer(left, right) / jnp.maximum(left.sum(), _tiny(left))
+    return plan + jnp.outer(*_lacking(a - plan.sum(axis=1), b - plan.sum(axis=0)))
+
+
+def _lacking(left: Float[Array, "n"], right: Float[Array, "m"]) -> tuple[Float[Array, "n"], Float[Array, "m"]]:
+    """Two factors of a product whose sums of rows and columns are at most `left` and `right`, and agree with one."""
+    left, right = jnp.maximum(left, 0.0), jnp.maximum(right, 0.0)
+    # of a plan that is right these are rounding errors, whose sums need not agree
+    total = jnp.maximum(left.sum(), right.sum())
+    return left / jnp.where(total > 0, total, 1.0), right
 
 
 def _shrink(wanted: Float[Array, "n"], held: Float[Array, "n"]) -> Float[Array, "n"]:
@@ -253,7 +288,3 @@ def _shrink(wanted: Float[Array, "n"], held: Float[Array, "n"]) -> Float[Array, 
 
 def _distance(p: Float[Array, "n"], q: Float[Array, "n"]) -> Float[Array, ""]:
     return jnp.sum(jnp.abs(p - q))
-
-
-def _tiny(array: Array) -> float:
-    return float(jnp.finfo(array.dtype).tiny)
