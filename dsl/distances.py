@@ -23,8 +23,6 @@ from theory import representation
 from theory.representation import Spectrum
 from theory.representation.spectra import SMALLEST_SINGLE
 
-ROUNDING = 16
-"""A unit that varies by so many roundings of its largest value, or less, is constant."""
 RidgeWeight = Annotated[float, Field(ge=0)]
 
 
@@ -203,9 +201,9 @@ class PredictionGap(Measurement, version=2):
 
 
 def _usable(units: Float[Array, "n d"]) -> Bool[Array, ""]:
-    """Whether a representation can be compared: all numbers are finite, and a unit varies by more than rounding."""
-    spread, size = jnp.max(units, axis=0) - jnp.min(units, axis=0), jnp.max(jnp.abs(units), axis=0)
-    return jnp.all(jnp.isfinite(units)) & jnp.any(spread > ROUNDING * jnp.finfo(units.dtype).eps * size)
+    """Whether a representation can be compared: its norm is finite, and what centring leaves of it exceeds rounding."""
+    before, left = jnp.linalg.norm(units), jnp.linalg.norm(units - jnp.mean(units, axis=0, keepdims=True))
+    return jnp.isfinite(before) & (left > max(units.shape) * jnp.finfo(units.dtype).eps * before)
 
 
 def _of_usable(matrix: Float[Array, "*values m m"], usable: list[Bool[Array, ""]]) -> Float[Array, "*values m m"]:
