@@ -35,6 +35,7 @@ class BarycenterSolver(Solver, abstract=True):
     """
 
     traced: ClassVar[bool] = False
+    packages: ClassVar[tuple[str, ...]] = ("highspy",)
 
     @property
     def last(self) -> int:
