@@ -18,9 +18,6 @@ from dsl.representations import layer_names, outlined
 from dsl.ridge import Ridge
 from theory.features import agop, cosine, fact, psd_power
 
-Layer = Annotated[int, Field(ge=0)] | str
-"""A number, counted from 0 with the readout last, or a name, as of `Representation`."""
-
 
 class FactAlignment(Measurement):
     """The cosine of W^T W of a layer and FACT, on the training sample: 1 at a critical point of the objective.
@@ -32,7 +29,11 @@ class FactAlignment(Measurement):
     """
 
     reads: ClassVar[tuple[str, ...]] = ("task", "model", "loss", "protocol")
-    layer: Layer
+    layer: int | str
+
+    def check(self) -> Iterable[Fault]:
+        """A number from 0 on, or a name."""
+        return _unknown(self.layer)
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float[Array, ""]:
         """<W^T W, FACT> / (|W^T W| |FACT|)."""
@@ -78,8 +79,12 @@ class NfaAlignment(Measurement):
     """
 
     reads: ClassVar[tuple[str, ...]] = ("task", "model")
-    layer: Layer
+    layer: int | str
     power: Annotated[float, Field(gt=0)]
+
+    def check(self) -> Iterable[Fault]:
+        """A number from 0 on, or a name."""
+        return _unknown(self.layer)
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float[Array, ""]:
         """<W^T W, AGOP^power> / (|W^T W| |AGOP^power|)."""
@@ -100,6 +105,11 @@ class NfaAlignment(Measurement):
         if not misfits and not hasattr(outlined(experiment.model, experiment.task), "after"):
             problem = "has no output as a function of the input of a layer, in which AGOP differentiates"
             yield Fault((), f"{architecture(experiment.model)!r} {problem}; FactAlignment needs none")
+
+
+def _unknown(layer: int | str) -> Iterable[Fault]:
+    if isinstance(layer, int) and layer < 0:
+        yield Fault(("layer",), f"expected a name or a number from 0, the first layer, got {layer}")
 
 
 def _matrix(network: Any, layer: int | str) -> tuple[Callable[[Any], Any], bool] | None:

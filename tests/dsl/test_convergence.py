@@ -201,6 +201,12 @@ def test_what_has_no_critical_point_or_no_such_layer_is_refused(changes, message
         trained(**changes)
 
 
+def test_layers_are_counted_from_the_first():
+    for noun in (lambda: FactAlignment(-1), lambda: NfaAlignment(-1, power=0.5)):
+        with pytest.raises(SpecError, match="layer: expected a name or a number from 0, the first layer, got -1"):
+            noun()
+
+
 def test_what_has_a_critical_point_of_its_own_is_accepted():
     trained(protocol=descent(only="hidden"), measure=(FACT[0], FactAlignment(1) @ at_end()))
     trained(protocol=descent(only="readout"), measure=READOUT)
