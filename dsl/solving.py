@@ -28,6 +28,8 @@ class Problem(Spec, abstract=True):
 class Solver(Spec, abstract=True):
     """How a problem is solved; `traced` is False for one that runs on the host (an LP, a spanning tree).
 
+    `traces` says it of a problem, where that decides.
+
     `shares` is True where the devices along a data axis may share one problem (`dsl.shards`).
     """
 
@@ -38,6 +40,10 @@ class Solver(Spec, abstract=True):
     @abc.abstractmethod
     def last(self) -> int:
         """The largest number of steps; 0 where `init` is all."""
+
+    def traces(self, problem: Any) -> bool:
+        """Whether a problem is solved by a traced program: by default, as all are by this solver."""
+        return self.traced
 
     @abc.abstractmethod
     def init(self, problem: Any, key: Key[Array, ""]) -> Any:
@@ -94,10 +100,10 @@ class Solving(Experiment):
         return dict(zip(names(self.measure), items, strict=True))
 
     def program(self) -> "SolvingProgram":
-        """Traced, or a host computation where the solver is one."""
-        observed = self.observed()
+        """Traced, or a host computation where the solver makes it one."""
+        observed, traced = self.observed(), self.by.traces(self.problem)
         nouns = {name: item.measurement for name, item in observed.items()}
-        return SolvingProgram(closed(self), self.last, nouns, schedule(observed, self.last), self.by.traced)
+        return SolvingProgram(closed(self), self.last, nouns, schedule(observed, self.last), traced)
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,23 @@
-"""Solvers of transport problems: the algorithms of `theory.transport`, which run on the host."""
+"""Solvers of transport problems: the algorithms of `theory.transport`, on the host unless they can be traced."""
 
 import abc
 import math
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Key
 from pydantic import Field
 
 from dsl.barycenters import Barycenter
 from dsl.faults import Fault
 from dsl.fields import Count
+from dsl.identity import walk
+from dsl.realise import Random
+from dsl.references import Reference
 from dsl.solving import Solver
-from dsl.transport import Connected, LowRankPlusSparse, Posed, Transport, TransportProblem
+from dsl.transport import Connected, LowRankPlusSparse, Posed, Transport
 from theory import transport
 
 _LEAST_TOL = 1e-9
@@ -56,13 +61,18 @@ class SteppedSolver(TransportSolver, abstract=True):
     def rule(self) -> transport.ColumnGeneration | transport.MultiplicativeWeights:
         """The algorithm with its numbers."""
 
+    def expect(self, posed: transport.Problem) -> None:
+        """Refuses a problem for what only its arrays tell; `unfit` refuses it before where it can."""
+
     def solve(self, posed: transport.Problem) -> transport.Solution:
         """All steps."""
+        self.expect(posed)
         return self.rule().solve(posed)
 
     def init(self, problem: Any, key: Key[Array, ""]) -> Any:
         """The problem with its arrays, and the first state."""
         posed = problem.posed()
+        self.expect(posed)
         return posed, self.rule().init(posed)
 
     def step(self, problem: Any, state: Any, key: Key[Array, ""]) -> Any:
@@ -117,10 +127,21 @@ class ColumnGeneration(SteppedSolver, version=2):
     def _too_many_dimensions(self, problem: Any) -> Iterable[Fault]:
         shape = problem.measures.shape
         if shape is not None and shape[2] > _DIMENSIONS:
-            fits = "'structure' searches small tensors exactly, larger ones with an open interval"
-            yield Fault(
-                ("pricing",), f"'power_diagrams' are for up to {_DIMENSIONS} dimensions, not {shape[2]}; {fits}"
-            )
+            yield Fault(("pricing",), _many_dimensions(shape[2]))
+
+    def expect(self, posed: transport.Problem) -> None:
+        """Refuses points that turn out to have too many dimensions for power diagrams, and costs without points.
+
+        Raises:
+            ValueError: if power diagrams are asked for and cannot be searched.
+        """
+        if self.pricing != "power_diagrams":
+            return
+        if not isinstance(posed.cost, transport.BarycenterCost):
+            kind = type(posed.cost).__name__
+            raise ValueError(f"pricing: 'power_diagrams' are searched for a Barycenter, not a {kind}; use 'structure'")
+        if (d := posed.cost.points[0].shape[1]) > _DIMENSIONS:
+            raise ValueError(f"pricing: {_many_dimensions(d)}")
 
     def rule(self) -> transport.ColumnGeneration:
         """With its tolerance, start and rounds."""
@@ -144,15 +165,40 @@ class MultiplicativeWeights(SteppedSolver):
         return transport.MultiplicativeWeights(float(self.eps), self.trials)
 
 
-class MultimarginalSinkhorn(TransportSolver):
-    """Entropic transport at the inverse temperature eta, in the log domain, rounded to exact marginals."""
+class MultimarginalSinkhorn(TransportSolver, version=2):
+    """Entropic transport at the inverse temperature eta, in the log domain, rounded to exact marginals.
+
+    A sweep of eta and tol is one program where the problem is structure alone: its arrays are then made once, on the
+    host. Its numbers are double ones: where knobs are single, or the problem has some, it runs on the host.
+    """
 
     eta: Annotated[float, Field(gt=0)]
     tol: Annotated[float, Field(gt=0)]
 
+    def traces(self, problem: Any) -> bool:
+        """Whether numbers are double, and nothing of the problem is a knob, drawn or read."""
+        given = any(isinstance(noun, (Random, Reference)) for _, noun in walk(problem))
+        return not given and not jax.tree.leaves(problem) and jnp.result_type(float) == jnp.float64
+
+    def rule(self) -> transport.MultimarginalSinkhorn:
+        """With its temperature and tolerance, on the host."""
+        return transport.MultimarginalSinkhorn(float(self.eta), float(self.tol))
+
     def solve(self, posed: transport.Problem) -> transport.Solution:
         """Sweeps until the marginals are within tol."""
-        return transport.MultimarginalSinkhorn(float(self.eta), float(self.tol)).solve(posed)
+        return self.rule().solve(posed)
+
+    def init(self, problem: Any, key: Key[Array, ""]) -> Any:
+        """The scalings where eta is traced; else the answer."""
+        if not isinstance(self.eta, jax.Array):
+            return self.solve(problem.posed())
+        return transport.scalings(problem.posed(), self.eta, self.tol)
+
+    def answer(self, problem: Any, state: Any) -> Any:
+        """The plan with its certified interval."""
+        if not isinstance(self.eta, jax.Array):
+            return state
+        return transport.entropic(problem.posed(), self.eta, state)
 
     def unfit(self, problem: Any) -> Iterable[Fault]:
         """Adds: costs whose sums of exponentials are not known."""
@@ -173,8 +219,13 @@ class NaiveLp(TransportSolver, version=2):
     def unfit(self, problem: Any) -> Iterable[Fault]:
         """Adds: a tensor with too many entries."""
         yield from super().unfit(problem)
-        shape = problem.shape if isinstance(problem, TransportProblem) else None
+        shape = problem.shape if isinstance(problem, Posed) else None
         size, most = sum(map(math.log2, shape or ())), math.log2(transport.NaiveLp().most)
         if shape and size > most:
             rows = f"ColumnGeneration() has {sum(shape)} rows"
             yield Fault((), f"the tensor has about 2^{size:.0f} entries, more than 2^{most:.0f}; {rows}")
+
+
+def _many_dimensions(d: int) -> str:
+    fits = "'structure' searches small tensors exactly, larger ones with an open interval"
+    return f"'power_diagrams' are for up to {_DIMENSIONS} dimensions, not {d}; {fits}"

@@ -20,6 +20,9 @@ from theory.transport.cost import TensorCost as TensorCost
 from theory.transport.cost import dense as dense
 from theory.transport.ellipses import nested_ellipses as nested_ellipses
 from theory.transport.ellipsoid import Ellipsoid as Ellipsoid
+from theory.transport.entropic import Entropic as Entropic
+from theory.transport.entropic import EntropicPlan as EntropicPlan
+from theory.transport.entropic import entropic as entropic
 from theory.transport.graphical import GraphicalCost as GraphicalCost
 from theory.transport.graphical import chain_cost as chain_cost
 from theory.transport.local_search import pairwise_bound as pairwise_bound
@@ -56,5 +59,6 @@ from theory.transport.set_cost import SetCost as SetCost
 from theory.transport.set_cost import complete_graph as complete_graph
 from theory.transport.sinkhorn import MultimarginalSinkhorn as MultimarginalSinkhorn
 from theory.transport.sinkhorn import first_iterate as first_iterate
+from theory.transport.sinkhorn import scalings as scalings
 from theory.transport.sinkhorn import sinkhorn as sinkhorn
 from theory.transport.sinkhorn import sweep as sweep

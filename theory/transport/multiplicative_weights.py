@@ -45,20 +45,23 @@ class MultiplicativeWeights:
             cost, in about log(sum n) / eps^2 sum n steps for each target.
         trials: the most targets.
 
+    Raises:
+        ValueError: if eps is not in (0, 1/2], or there is no trial.
+
     Source: arXiv 2008.03006, after Young's packing algorithm (from memory, unverified); the certificates are derived.
     """
 
     eps: float = 0.1
     trials: int = 20
 
-    def init(self, problem: Problem) -> Best:
-        """The monotone plan, and the better of the cost's own potentials and constant ones.
-
-        Raises:
-            ValueError: if eps is not in (0, 1/2].
-        """
+    def __post_init__(self) -> None:
         if not 0 < self.eps <= 0.5:
             raise ValueError(f"MultiplicativeWeights: eps is {self.eps}, expected 0 < eps <= 1/2")
+        if self.trials < 1:
+            raise ValueError(f"MultiplicativeWeights: trials is {self.trials}, expected at least 1")
+
+    def init(self, problem: Problem) -> Best:
+        """The monotone plan, and the better of the cost's own potentials and constant ones."""
         low, _ = problem.cost.bounds()
         plan, shape = monotone_plan(problem.marginals), problem.cost.shape
         flat = tuple(np.full(n, low / len(shape)) for n in shape)
@@ -96,9 +99,6 @@ class MultiplicativeWeights:
 
         Returns:
             The solution.
-
-        Raises:
-            ValueError: as `init`.
         """
         best = self.init(problem)
         for _ in range(self.trials):

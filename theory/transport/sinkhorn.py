@@ -1,5 +1,6 @@
 """Entropic multimarginal transport in the log domain, for every cost whose soft sums can be computed."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +13,11 @@ from jaxtyping import Array, Float, Float64, Int
 from theory.arrays import Scalar
 from theory.transport.cost import LogWeights, SoftCost
 from theory.transport.plan import Marginals, log_marginals, marginal_error, round_scaled
+from theory.transport.precision import largest_entry, rounding, upper_bound
 from theory.transport.problem import Problem, Solution, dual_value
+
+SWEEPS = 10_000
+"""The most sweeps over all marginals, where nothing else is said."""
 
 
 class Iterate(NamedTuple):
@@ -83,6 +88,40 @@ def sinkhorn(kernel: SoftCost, log_marginals: LogWeights, eta: Scalar, tol: Scal
     )
 
 
+def scalings(problem: Problem, eta: Scalar, tol: Scalar, sweeps: int = SWEEPS) -> Iterate:
+    """Sinkhorn's algorithm on a problem that is known, while eta and the tolerance may be traced.
+
+    Args:
+        problem: with a cost that has soft sums.
+        eta: the inverse temperature.
+        tol: of max_i |m_i - mu_i|_1.
+        sweeps: the most sweeps over all marginals.
+
+    Returns:
+        As `sinkhorn`.
+
+    Raises:
+        ValueError: if the cost has no soft sums.
+    """
+    return sinkhorn(*soft(problem), eta, tol, sweeps)
+
+
+def soft(problem: Problem) -> tuple[SoftCost, tuple[Float64[np.ndarray, "_"], ...]]:
+    """The cost with its soft sums, and the logarithms of the marginals; -inf where there is no mass.
+
+    Raises:
+        ValueError: if the cost has no soft sums; the message names solvers that do without.
+    """
+    if not isinstance(problem.cost, SoftCost):
+        kind = type(problem.cost).__name__
+        raise ValueError(
+            f"MultimarginalSinkhorn: a {kind} has no soft sums (they can be hard where minima are easy); "
+            "use ColumnGeneration, or `dense` on a small instance"
+        )
+    with np.errstate(divide="ignore"):
+        return problem.cost, tuple(np.log(mu) for mu in problem.marginals)
+
+
 @dataclass(frozen=True)
 class MultimarginalSinkhorn:
     """The plan exp(sum_i w_i[j_i] - eta C_j), rounded to exact marginals.
@@ -91,11 +130,22 @@ class MultimarginalSinkhorn:
         eta: the inverse temperature; the plan is within log(prod_i n_i) / eta of the least cost.
         tol: max_i |m_i - mu_i|_1 at which to stop.
         sweeps: the most sweeps.
+
+    Raises:
+        ValueError: if eta is not positive and finite, tol is negative or NaN, or there is no sweep.
     """
 
     eta: float
     tol: float = 1e-6
-    sweeps: int = 10_000
+    sweeps: int = SWEEPS
+
+    def __post_init__(self) -> None:
+        if not 0 < self.eta < math.inf:
+            raise ValueError(f"MultimarginalSinkhorn: eta is {self.eta}, expected a positive number")
+        if not self.tol >= 0:
+            raise ValueError(f"MultimarginalSinkhorn: tol is {self.tol}, expected a number of at least 0")
+        if self.sweeps < 1:
+            raise ValueError(f"MultimarginalSinkhorn: sweeps is {self.sweeps}, expected at least 1")
 
     def solve(self, problem: Problem) -> Solution:
         """The rounded plan; the lower bound is that of w / eta or (w - log mu) / eta, whichever is better.
@@ -107,30 +157,24 @@ class MultimarginalSinkhorn:
             The solution; `oracle_calls` counts sums for one marginal.
 
         Raises:
-            ValueError: if the cost has no soft sums; the message names solvers that do without.
+            ValueError: if the cost has no soft sums.
         """
-        kernel = problem.cost
-        if not isinstance(kernel, SoftCost):
-            kind = type(kernel).__name__
-            raise ValueError(
-                f"MultimarginalSinkhorn: a {kind} has no soft sums (they can be hard where minima are easy); "
-                "use ColumnGeneration, or `dense` on a small instance"
-            )
-        with jax.enable_x64(True), np.errstate(divide="ignore"):
-            logs = tuple(np.log(mu) for mu in problem.marginals)
+        kernel, logs = soft(problem)
+        with jax.enable_x64(True):
             found = _sinkhorn(kernel, logs, jnp.float64(self.eta), jnp.float64(self.tol), self.sweeps)
         weights = tuple(np.asarray(w) for w in found.log_weights)
         return self._answer(problem, kernel, weights, len(weights) * int(found.sweeps))
 
     def _answer(self, problem: Problem, kernel: SoftCost, weights: tuple[np.ndarray, ...], calls: int) -> Solution:
         held = tuple(np.exp(m) for m in log_marginals(kernel, weights, self.eta))
-        plan = round_scaled(kernel, self.eta, weights, problem.marginals)
-        value, slack = plan.cost(kernel), kernel.soft_error()
+        plan, size = round_scaled(kernel, self.eta, weights, problem.marginals), largest_entry(kernel)
+        value = plan.cost(kernel)
+        upper = float(upper_bound(kernel, value, plan.marginals(), problem.marginals, plan.log_weights, self.eta))
         candidates = [tuple(w / self.eta for w in ws) for ws in (weights, _relative(weights, problem.marginals))]
-        lower, first = max((dual_value(problem, p), -c) for c, p in enumerate(candidates))
-        potentials, lower = candidates[-first], min(lower, value + slack)
+        lower, first = max((dual_value(problem, p) - float(rounding(p, size)), -c) for c, p in enumerate(candidates))
+        potentials, lower = candidates[-first], min(lower, upper)
         error = marginal_error(held, problem.marginals)
-        return Solution(plan, potentials, value, lower, value + slack, error, plan.support_size, calls + 2)
+        return Solution(plan, potentials, value, lower, upper, error, plan.support_size, calls + 2)
 
 
 def _relative(weights: Sequence[Float64[np.ndarray, "_"]], marginals: Marginals) -> list[Float64[np.ndarray, "_"]]:

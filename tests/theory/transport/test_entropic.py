@@ -1,0 +1,67 @@
+"""Rounded plans of scalings that may be traced, against their tensors and a linear program."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.theory.transport.test_sinkhorn import SIZES, far_from_zero, least, ties
+from theory.transport import BarycenterCost, MultimarginalSinkhorn, Problem, TensorCost, entropic, scalings, uniform
+from theory.transport.entropic import EntropicPlan, rounded
+
+AWAY = np.array([0.0, 0.25, 0.75])
+ETAS = 10.0 ** np.arange(-3, 13)
+
+
+@pytest.mark.parametrize("eta", [0.5, 40.0])
+def test_a_rounded_plan_is_what_its_tensor_says(eta: float) -> None:
+    rng = np.random.default_rng(0)
+    tensor, marginals = rng.normal(size=SIZES), [AWAY, rng.dirichlet(np.ones(2)), rng.dirichlet(np.ones(3))]
+    weights = [rng.normal(size=n) for n in SIZES]
+    with jax.enable_x64(True):
+        plan = rounded(TensorCost(tensor), marginals, eta, tuple(map(jnp.asarray, weights)))
+        scaled = np.exp(sum(np.meshgrid(*plan.log_weights, indexing="ij")) - eta * tensor)
+        dense = scaled + float(plan.mass) * np.einsum("i,j,k->ijk", *plan.correction)
+        for i, mu in enumerate(marginals):
+            others = tuple(a for a in range(3) if a != i)
+            np.testing.assert_allclose(dense.sum(axis=others), mu, atol=1e-14)
+            np.testing.assert_allclose(plan.marginals()[i], mu, atol=1e-14)
+            np.testing.assert_allclose(plan.pair(i, i), np.diag(mu), atol=1e-14)
+        np.testing.assert_allclose(plan.pair(0, 2), dense.sum(axis=1), atol=1e-14)
+        np.testing.assert_allclose(plan.pair(2, 1), dense.sum(axis=0).T, atol=1e-14)
+        assert float(plan.cost()) == pytest.approx(np.sum(tensor * dense), abs=1e-13)
+        assert float(plan.support_size) == np.count_nonzero(dense) == 2 * 2 * 3
+
+
+def test_more_tuples_than_integers_are_counted() -> None:
+    weights = tuple(jnp.zeros(1000) for _ in range(12))
+    plan = EntropicPlan(TensorCost(np.zeros(1)), 1.0, weights, weights, jnp.zeros(()))
+    assert float(plan.support_size) == pytest.approx(1e36)
+
+
+@pytest.mark.parametrize("double", [True, False])
+@pytest.mark.parametrize("make", [ties, pytest.param(far_from_zero, marks=pytest.mark.slow)])
+def test_the_interval_holds_the_truth_at_every_temperature_in_either_precision(make, double: bool) -> None:
+    """The instance on which the value itself falls below the truth where eta is large."""
+    rng = np.random.default_rng(8)
+    cost, tensor = make(rng)
+    marginals = [rng.dirichlet(np.ones(n)) for n in SIZES]
+    problem, exact = Problem(cost, marginals), least(tensor, marginals)
+    solve = lambda eta: entropic(problem, eta, scalings(problem, eta, 1e-4, 100))
+    with jax.enable_x64(double):
+        found = jax.jit(jax.vmap(solve))(jnp.asarray(ETAS, float))
+    assert (np.asarray(found.lower, float) <= exact + 1e-15).all()
+    assert (exact <= np.asarray(found.upper, float) + 1e-15).all()
+    if double:
+        hosts = [MultimarginalSinkhorn(eta, 1e-4, 100).solve(problem) for eta in ETAS[:6]]
+        for name in ("value", "lower", "upper", "marginal_error"):
+            np.testing.assert_allclose(
+                getattr(found, name)[:6], [getattr(host, name) for host in hosts], atol=1e-9 * np.abs(tensor).max()
+            )
+        assert found.oracle_calls[:6].tolist() == [host.oracle_calls for host in hosts]
+
+
+def test_a_cost_without_soft_sums_is_refused() -> None:
+    problem = Problem(BarycenterCost([np.eye(2), np.eye(2)]), uniform((2, 2)))
+    with pytest.raises(ValueError, match="a BarycenterCost has no soft sums"):
+        scalings(problem, 1.0, 1e-3)
