@@ -19,6 +19,7 @@ from theory.representation.distances import pwcca_between as pwcca_between
 from theory.representation.distances import ridge_cca as ridge_cca
 from theory.representation.distances import svcca as svcca
 from theory.representation.distances import svcca_between as svcca_between
+from theory.representation.inputs import unusable as unusable
 from theory.representation.matrices import classical_mds as classical_mds
 from theory.representation.matrices import distance_matrix as distance_matrix
 from theory.representation.matrices import stacked_spectra as stacked_spectra

@@ -1,25 +1,20 @@
 """Distances between representations of the same inputs, from their spectral factors.
 
 Every function takes features of shape (n, d) and (n, e), centres them and scales them to tr Sigma = 1. `*_between` is
-the same of two `Spectrum`s, which many pairs and ridges share.
+the same of two `Spectrum`s, which many pairs and ridges share. Where the rank alone decides (CCA, and ridges at 0), a
+representation of the largest rank that n inputs can have is a warning: all such look alike.
 """
 
+import warnings
 from typing import NamedTuple
 
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from theory.arrays import Scalar
-from theory.representation.spectra import (
-    Features,
-    Ridges,
-    Spectrum,
-    check_pair,
-    check_ridge,
-    overlap,
-    ridge_filter,
-    spectrum,
-)
+from theory.representation.inputs import SMALLEST_SINGLE, Features, Ridges, check_pair, least_ridge
+from theory.representation.spectra import Spectrum, overlap, ridge_filter, spectrum
 
 
 def gulp(a: Features, b: Features, lam: Ridges, *, squared: bool = False) -> Float[Array, "*lams"]:
@@ -44,13 +39,12 @@ def gulp(a: Features, b: Features, lam: Ridges, *, squared: bool = False) -> Flo
 
     Source: arXiv 2210.06545, closed form of the authors' code; the cutoff at lam = 0 is ours (theirs tests > 0).
     """
-    check_pair(a, b)
-    check_ridge(lam, a, b)
-    return gulp_between(spectrum(a), spectrum(b), lam, squared=squared)
+    return gulp_between(*_spectra(a, b), lam, squared=squared)
 
 
 def gulp_between(a: Spectrum, b: Spectrum, lam: Ridges, *, squared: bool = False) -> Float[Array, "*lams"]:
-    """`gulp` from spectral factors."""
+    """`gulp` from spectral factors; NaN at a ridge that is negative, which only outside of programs is an error."""
+    _check_ridge(lam, a, b)
     f, g = ridge_filter(a, lam), ridge_filter(b, lam)
     cross = jnp.einsum("...r,rs,...s->...", f, overlap(a, b), g)
     # a difference of nearly equal numbers may fall below zero by rounding
@@ -73,9 +67,8 @@ def gulp_operator(a: Features, b: Features, lam: float) -> Float[Array, ""]:
 
     Source: derived from the definitions of arXiv 2210.06545 (their supremum taken outside of the expectation).
     """
-    check_pair(a, b)
-    check_ridge(lam, a, b)
-    x, y = spectrum(a), spectrum(b)
+    x, y = _spectra(a, b)
+    _check_ridge(lam, x, y)
     both = jnp.concatenate([x.directions, y.directions], axis=1)
     basis, _ = jnp.linalg.qr(both)
     inside = both.T @ basis
@@ -93,12 +86,12 @@ def cca(a: Features, b: Features) -> Float[Array, ""]:
 
     Source: mean CCA as in the code of arXiv 2210.06545, with ranks in place of widths.
     """
-    check_pair(a, b)
-    return cca_between(spectrum(a), spectrum(b))
+    return cca_between(*_spectra(a, b))
 
 
 def cca_between(a: Spectrum, b: Spectrum) -> Float[Array, ""]:
     """`cca` from spectral factors."""
+    _warn_if_full(a, b)
     return 1 - jnp.sum(canonical_correlations(a, b)) / _smaller_rank(a, b)
 
 
@@ -107,12 +100,12 @@ def mean_squared_cca(a: Features, b: Features) -> Float[Array, ""]:
 
     Source: arXiv 2210.06545, relation to CCA.
     """
-    check_pair(a, b)
-    return mean_squared_cca_between(spectrum(a), spectrum(b))
+    return mean_squared_cca_between(*_spectra(a, b))
 
 
 def mean_squared_cca_between(a: Spectrum, b: Spectrum) -> Float[Array, ""]:
     """`mean_squared_cca` from spectral factors."""
+    _warn_if_full(a, b)
     return 1 - jnp.sum(overlap(a, b)) / _smaller_rank(a, b)
 
 
@@ -121,9 +114,8 @@ def ridge_cca(a: Features, b: Features, lam: Ridges) -> Float[Array, "*lams"]:
 
     Source: arXiv 2210.06545, relation to ridge CCA.
     """
-    check_pair(a, b)
-    check_ridge(lam, a, b)
-    x, y = spectrum(a), spectrum(b)
+    x, y = _spectra(a, b)
+    _check_ridge(lam, x, y)
     return jnp.einsum("...r,rs,...s->...", ridge_filter(x, lam), overlap(x, y), ridge_filter(y, lam))
 
 
@@ -137,8 +129,7 @@ def svcca(a: Features, b: Features, keep: float = 0.99) -> Float[Array, ""]:
     """
     if not 0 < keep <= 1:
         raise ValueError(f"keep is {keep}; expected a share in (0, 1]")
-    check_pair(a, b)
-    return svcca_between(spectrum(a), spectrum(b), keep)
+    return svcca_between(*_spectra(a, b), keep)
 
 
 def svcca_between(a: Spectrum, b: Spectrum, keep: Scalar) -> Float[Array, ""]:
@@ -153,12 +144,12 @@ def pwcca(a: Features, b: Features) -> Float[Array, ""]:
 
     Source: arXiv 1806.05759 (from memory, unverified); the code of arXiv 2210.06545 normalises before it truncates.
     """
-    check_pair(a, b)
-    return pwcca_between(spectrum(a), spectrum(b))
+    return pwcca_between(*_spectra(a, b))
 
 
 def pwcca_between(a: Spectrum, b: Spectrum) -> Float[Array, ""]:
     """`pwcca` from spectral factors."""
+    _warn_if_full(a, b)
     left, rho, _ = jnp.linalg.svd(a.directions.T @ b.directions, full_matrices=False)
     shares = jnp.sum(jnp.abs(left.T @ a.units), axis=1)
     shares = jnp.where(jnp.arange(len(rho)) < _smaller_rank(a, b), shares, 0.0)
@@ -170,8 +161,7 @@ def linear_cka(a: Features, b: Features) -> Float[Array, ""]:
 
     Source: arXiv 1905.00414 (from memory, unverified); limit of `ridge_cca`, normalised, for lam to infinity.
     """
-    check_pair(a, b)
-    return linear_cka_between(spectrum(a), spectrum(b))
+    return linear_cka_between(*_spectra(a, b))
 
 
 def linear_cka_between(a: Spectrum, b: Spectrum) -> Float[Array, ""]:
@@ -189,8 +179,7 @@ def procrustes(a: Features, b: Features, *, squared: bool = False) -> Float[Arra
 
     Source: standard; both representations are scaled to |A|_F = |B|_F = 1.
     """
-    check_pair(a, b)
-    return procrustes_between(spectrum(a), spectrum(b), squared=squared)
+    return procrustes_between(*_spectra(a, b), squared=squared)
 
 
 def procrustes_between(a: Spectrum, b: Spectrum, *, squared: bool = False) -> Float[Array, ""]:
@@ -235,10 +224,39 @@ def estimate_gulp(a: Features, b: Features, lam: Ridges, groups: int = 20) -> Es
     x, y = jnp.asarray(a), jnp.asarray(b)
     value = gulp(x, y, lam, squared=True)
     keep = [jnp.flatnonzero(jnp.arange(n) % groups != g) for g in range(groups)]
-    parts = jnp.stack([gulp_between(spectrum(x[k]), spectrum(y[k]), lam, squared=True) for k in keep])
+    parts = jnp.stack([gulp(x[k], y[k], lam, squared=True) for k in keep])
     mean = jnp.mean(parts, axis=0)
     variance = (groups - 1) * jnp.mean(jnp.square(parts - mean[None]), axis=0)
     return Estimate(value, groups * value - (groups - 1) * mean, jnp.sqrt(variance))
+
+
+def _spectra(a: Features, b: Features) -> tuple[Spectrum, Spectrum]:
+    check_pair(a, b)
+    return spectrum(a, name="a"), spectrum(b, name="b")
+
+
+def _check_ridge(lam: Ridges, *every: Spectrum) -> None:
+    """Ridges that distances between these representations can be computed at; a warning where they say little.
+
+    Raises:
+        ValueError: if one is negative or NaN, or too small for single precision.
+    """
+    least = least_ridge(lam)
+    if least is None:
+        return
+    if least < SMALLEST_SINGLE and any(one.values.dtype == jnp.float32 for one in every):
+        raise ValueError(f"lam is {least} and the features are float32; expected float64 below {SMALLEST_SINGLE}")
+    if least == 0:
+        _warn_if_full(*every)
+
+
+def _warn_if_full(*every: Spectrum) -> None:
+    """A warning of concrete representations whose rank is all that n centred inputs leave: they span the same space."""
+    for one in every:
+        n = one.directions.shape[0]
+        if not isinstance(one.values, Tracer) and (rank := int(jnp.sum(one.present))) >= max(n - 1, 1):
+            message = f"{n} inputs of rank {rank}: every such representation looks alike, use more inputs or a ridge"
+            warnings.warn(message, stacklevel=4)
 
 
 def _smaller_rank(a: Spectrum, b: Spectrum) -> Float[Array, ""]:

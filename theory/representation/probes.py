@@ -8,7 +8,8 @@ import jax.scipy.linalg as linalg
 from jaxtyping import Array, Float
 
 from theory.arrays import Scalar
-from theory.representation.spectra import Features
+from theory.representation.inputs import Features, check_features, least_ridge
+from theory.representation.spectra import standard
 
 
 def ridge_predictions(train: Features, labels: Float[Array, "n"], test: Features, lam: Scalar) -> Float[Array, "m"]:
@@ -23,11 +24,17 @@ def ridge_predictions(train: Features, labels: Float[Array, "n"], test: Features
         test: the same units at m inputs, shape (m, d).
         lam: a positive ridge.
 
+    Raises:
+        ValueError: if the ridge is not positive, or the units of one of the two are not finite or all constant; where
+            that is known inside a program only, the predictions are NaN.
+
     Source: arXiv 2210.06545, probes of random tasks (authors' code normalises the two sets separately as well).
     """
-    phi, other = _standard(jnp.asarray(train)), _standard(jnp.asarray(test))
+    if least_ridge(lam) == 0:
+        raise ValueError(f"lam is {lam}; expected a positive ridge")
+    phi, other = _standard(train, "train"), _standard(test, "test")
     n, d = phi.shape
-    moments = phi.T @ phi / n + lam * jnp.eye(d, dtype=phi.dtype)
+    moments = phi.T @ phi / n + jnp.where(lam > 0, lam, jnp.nan) * jnp.eye(d, dtype=phi.dtype)
     return other @ _solved(moments, phi.T @ labels / n)
 
 
@@ -44,6 +51,6 @@ def _solved(matrix: Float[Array, "d d"], vector: Float[Array, "d"]) -> Float[Arr
     return linalg.cho_solve(linalg.cho_factor(matrix, lower=True), vector)
 
 
-def _standard(features: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    centred = features - jnp.mean(features, axis=0, keepdims=True)
-    return centred * jnp.sqrt(features.shape[0]) / jnp.linalg.norm(centred)
+def _standard(features: Features, name: str) -> Float[Array, "n d"]:
+    check_features(features, name)
+    return standard(jnp.asarray(features)) * jnp.sqrt(features.shape[0])
