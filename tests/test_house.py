@@ -168,10 +168,10 @@ def test_the_experiment_in_the_readme_works(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     task = re.search(r"^`(Labelled\(.*?)` is now a task", README, re.MULTILINE)
     points = re.search(r"# (\d+) points in (\d+) programs", README)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     assert task
     assert points
-    (tmp_path / "my_experiment.py").write_text("\n".join(blocks))
+    (tmp_path / "my_experiment.py").write_text("\n".join(blocks[:3]))
     check = f"""
 import dataclasses, jax
 from my_experiment import *
@@ -198,8 +198,20 @@ table = Table.build(found, {{entry.digest: rows for entry in found}})
 assert [verdict.outcome for verdict in grade_all(study, table)] == ["holds"]
 assert svg(study.figures[0], table).startswith("<svg")
 """
+    _ran(check, tmp_path)
+
+
+def test_the_mathematics_in_the_readme_works(tmp_path: Path) -> None:
+    """The last block, which uses `theory` alone."""
+    block = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[-1]
+    checks = "assert 0 < distance < 20 ** 0.5\nassert 0 <= solution.value - solution.lower < 1e-9"
+    told = _ran(f"{block}\n{checks}", tmp_path)
+    assert len(told.split()) == 2
+
+
+def _ran(code: str, folder: Path) -> str:
+    """What a program prints in a process of its own, which finds the packages of this checkout."""
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    ran = subprocess.run(
-        [sys.executable, "-c", check], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
-    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
+    return ran.stdout

@@ -33,6 +33,8 @@ Given: TypeAlias = np.ndarray | Array | Sequence[Any]
 MAX_DENSE = 2**22
 """The most entries of a tensor that is written down."""
 
+_NEAREST = 10  # entries of a row to begin with: with 20 of 500 it is no faster
+
 
 def as_floats(name: str, given: Given) -> Float64[np.ndarray, "..."]:
     """An array in double precision.
@@ -171,6 +173,22 @@ class TensorCost(SoftCost):
     def bounds(self) -> tuple[float, float]:
         """The least and the largest entry."""
         return float(self.tensor.min()), float(self.tensor.max())
+
+    def initial_potentials(self, marginals: Sequence[Float64[np.ndarray, "_"]]) -> tuple[Float64[np.ndarray, "_"], ...]:
+        """Of a matrix, the least entry of each row, and of each column of what that leaves; else zero."""
+        if self.tensor.ndim != 2:
+            return super().initial_potentials(marginals)
+        rows = self.tensor.min(axis=1)
+        return rows, (self.tensor - rows[:, None]).min(axis=0)
+
+    def initial_tuples(self, marginals: Sequence[Float64[np.ndarray, "_"]]) -> Tuples:
+        """Of a matrix, the ten entries in each row and column that these potentials leave least; else none."""
+        if self.tensor.ndim != 2:
+            return super().initial_tuples(marginals)
+        left = self.tensor - outer_sum(self.initial_potentials(marginals))
+        least = [np.argsort(side, axis=1)[:, :_NEAREST] for side in (left, left.T)]
+        found = [np.stack([np.repeat(np.arange(len(near)), near.shape[1]), near.ravel()], axis=1) for near in least]
+        return np.unique(np.concatenate([found[0], found[1][:, ::-1]]), axis=0)
 
     def log_marginal(self, log_weights: LogWeights, scale: Scalar, i: int) -> Float[Array, "_"]:
         """The logarithm of sum over tuples with j_i = v of exp(sum_l w_l[j_l] - scale C_j), for each v."""
