@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.theory.transport.test_sinkhorn import SIZES, far_from_zero, least, ties
+from tests.theory.transport.test_sinkhorn import SIZES, far_from_zero, least, low_rank, ties
 from theory.transport import BarycenterCost, MultimarginalSinkhorn, Problem, TensorCost, entropic, scalings, uniform
 from theory.transport.entropic import EntropicPlan, rounded
 
@@ -59,6 +59,19 @@ def test_the_interval_holds_the_truth_at_every_temperature_in_either_precision(m
                 getattr(found, name)[:6], [getattr(host, name) for host in hosts], atol=1e-9 * np.abs(tensor).max()
             )
         assert found.oracle_calls[:6].tolist() == [host.oracle_calls for host in hosts]
+
+
+@pytest.mark.slow
+def test_a_cost_that_is_rounded_to_a_grid_is_bracketed_by_its_error() -> None:
+    rng = np.random.default_rng(0)
+    cost, tensor = low_rank(rng)
+    marginals = [rng.dirichlet(np.ones(n)) for n in SIZES]
+    problem, exact = Problem(cost, marginals), least(tensor, marginals)
+    with jax.enable_x64(True):
+        found = jax.jit(lambda eta: entropic(problem, eta, scalings(problem, eta, 1e-9, 5000)))(100.0)
+    lower, upper = float(found.lower), float(found.upper)
+    assert lower <= exact <= upper
+    assert upper - lower <= 4 * cost.soft_error() + 2 * np.log(18) / 100 + 1e-6  # 18 entries, at eta = 100
 
 
 def test_a_cost_without_soft_sums_is_refused() -> None:
