@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 from pydantic import Field
 
 from dsl.domains import inner
@@ -135,9 +135,7 @@ class DistanceMatrix(Measurement, version=2):
 
     def __call__(self, experiment: Any, state: Any, constants: Any, key: Key[Array, ""]) -> Float[Array, "*values m m"]:
         """Symmetric; NaN in the row and the column of a representation that has no distances."""
-        units = [features.values for features in experiment.of]
-        found = representation.distance_matrix(units, self.distance)
-        return _of_usable(found, [_usable(phi) for phi in units])
+        return representation.distance_matrix([features.values for features in experiment.of], self.distance)
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
         """Nouns that are no representations of the same inputs, one input alone, and a precision that is too low."""
@@ -188,8 +186,7 @@ class PredictionGap(Measurement, version=2):
         """mean_x (f_i(x) - f_j(x))^2, symmetric."""
         lam, units = jnp.asarray(self.lam), [features.values for features in experiment.of]
         probe = lambda phi: representation.ridge_predictions(phi[::2], constants, phi[1::2], lam)
-        found = representation.prediction_gaps([probe(phi) for phi in units])
-        return _of_usable(found, [_usable(phi[::2]) & _usable(phi[1::2]) for phi in units])
+        return representation.prediction_gaps([probe(phi) for phi in units])
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
         """Nouns that are no representations of the same inputs, and halves of one input, which has no scale."""
@@ -198,18 +195,6 @@ class PredictionGap(Measurement, version=2):
     def failure(self, value: Any) -> str | None:
         """Representations without predictions."""
         return _unusable(value)
-
-
-def _usable(units: Float[Array, "n d"]) -> Bool[Array, ""]:
-    """Whether a representation can be compared: its norm is finite, and what centring leaves of it exceeds rounding."""
-    before, left = jnp.linalg.norm(units), jnp.linalg.norm(units - jnp.mean(units, axis=0, keepdims=True))
-    return jnp.isfinite(before) & (left > max(units.shape) * jnp.finfo(units.dtype).eps * before)
-
-
-def _of_usable(matrix: Float[Array, "*values m m"], usable: list[Bool[Array, ""]]) -> Float[Array, "*values m m"]:
-    """A matrix of all pairs, with NaN for those of which one is not usable."""
-    known = jnp.stack(usable)
-    return jnp.where(known[:, None] & known[None, :], matrix, jnp.nan)
 
 
 def _unusable(matrix: Float[np.ndarray, "*values m m"]) -> str | None:
