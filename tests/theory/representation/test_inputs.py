@@ -25,6 +25,7 @@ from theory.representation import (
     svcca,
     unusable,
 )
+from theory.representation.spectra import ridge_filter
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +82,7 @@ def test_inside_a_program_bad_features_are_nan():
     for bad in map(jnp.asarray, (NOISY, BROKEN[:, :4])):
         for pair in ((bad, good), (good, bad), (bad, bad)):
             assert all(np.isnan(value).all() for value in found(*pair))
+        assert np.isnan(jax.jit(lambda x: ridge_filter(spectrum(x), 0.0))(bad)).all()
     assert all(np.isfinite(value).all() for value in found(good, good))
 
 
