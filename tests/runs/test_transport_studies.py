@@ -26,16 +26,21 @@ def table(points):
 
 
 def test_values_at_the_end_gaps_and_excesses():
-    flow = {"sigma": "rev", "n": 11}
+    flow = {"sigma": "rev", "n": 51}
+    values = {200.0: 1.5, 2000.0: 0.75}
     made = table(
         [
             (flow | {"solver": "exact"}, {"Objective": 0.5, "DualBound": 0.25, "UpperBound": 0.5}),
-            (flow | {"solver": "soft"}, {"Objective": 0.75, "DualBound": 0.5, "UpperBound": 1.0}),
+            *(
+                (flow | {"solver": "soft", "eta": eta}, {"Objective": value, "DualBound": 0.5, "UpperBound": 1.0})
+                for eta, value in values.items()
+            ),
         ]
     )
     assert mot_structure.last(made, "Objective", sigma="rev", solver="exact").estimate == 0.5
-    assert mot_structure.gap(made, sigma="rev", solver="soft").estimate == 0.5
-    assert mot_structure.excess(made, "rev", 11).estimate == 0.25
+    assert mot_structure.gap(made, sigma="rev", solver="exact").estimate == 0.25
+    assert mot_structure.excess(made, "rev", 2000.0).estimate == 0.25
+    assert mot_structure.gain(made, "rev").estimate == 0.75
 
 
 def test_jensens_bound_is_that_of_the_reference_file():
