@@ -244,7 +244,7 @@ def values(table: Table, axes: Any) -> None:
 
 
 def study(scale: str) -> Study:
-    """Exact flows on 11 and 51 places, soft ones on 51; networks of up to 12 vertices, risk up to k = 10; paper: 20, 20."""
+    """Exact flows on 11 and 51 places (soft: 51); networks of up to 12 vertices, risks to k = 10; paper: 20 and 20."""
     if scale == "smoke":
         points = grid(euler, sigma=("rev",), solver=("exact",), n=(11,)) + grid(risk, k=(2,))
         points += grid(reliability, case=("worst", "best"), vertices=(4,), solver=("exact",))

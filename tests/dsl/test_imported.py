@@ -238,7 +238,9 @@ def test_a_layer_that_it_does_not_have_names_the_nearest():
     assert layer_names(NETS["nnx"], LAW) == LAYERS["nnx"]
 
 
-@pytest.mark.parametrize("library", ["equinox", "linen", pytest.param("nnx", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "library", ["equinox", *(pytest.param(net, marks=pytest.mark.slow) for net in ("linen", "nnx"))]
+)
 def test_fact_of_a_layer_is_that_of_its_matrix(library):
     """Of the inner layer, whose input is tanh of the first: -1/(n lam) sum_i (W^T d_i) h_i^T, with d_i at W h_i."""
     place = {"equinox": 2, "linen": 1, "nnx": 1}[library]

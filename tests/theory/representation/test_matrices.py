@@ -107,6 +107,7 @@ def test_classical_mds_finds_points_from_their_distances():
     np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_classical_mds_takes_a_matrix_of_distances_with_its_rounding():
     found = distance_matrix([features(i) for i in range(4)], lambda s, t: gulp_between(s, t, 0.1))
     assert np.isfinite(classical_mds(found)).all()

@@ -39,7 +39,12 @@ SPECTRA = {
 }
 
 
-@pytest.mark.parametrize("name", SPECTRA)
+QUICK = ("a tail near the cutoff", "levels and dead units")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SPECTRA]
+)
 def test_small_singular_values_are_resolved_at_every_ridge(name):
     n, singular = SPECTRA[name]
     other = np.geomspace(1, 1e-2, 5)

@@ -94,6 +94,8 @@ def network(rng: np.random.Generator) -> Cost:
 
 
 SOFT = (tensor, chain, cycle, cliques, rank_one, rank_two)
+QUICK = [pytest.param(make, marks=pytest.mark.slow) if make is rank_two else make for make in SOFT]
+"""Those of rank two take seconds to compile."""
 EVERY = (*SOFT, worst_case, best_case, network, planar, lattice, spatial, pixels, binary)
 
 Maker = Callable[[np.random.Generator], Cost]

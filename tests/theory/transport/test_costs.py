@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from tests.theory.transport.instances import EVERY, SOFT, Maker, potentials, rank_one, rank_two, written_down
+from tests.theory.transport.instances import EVERY, QUICK, SOFT, Maker, potentials, rank_one, rank_two, written_down
 from theory.transport import (
     BarycenterCost,
     Cost,
@@ -93,7 +93,7 @@ def test_bounds_hold_every_entry(make: Maker) -> None:
     assert entries.max() - 1e-12 <= high
 
 
-@pytest.mark.parametrize("make", SOFT)
+@pytest.mark.parametrize("make", QUICK)
 @pytest.mark.parametrize("eta", [pytest.param(0.5, marks=pytest.mark.slow), 40.0])
 def test_soft_minima_and_marginals_are_sums_of_exponentials(make: Maker, eta: float) -> None:
     rng = np.random.default_rng(5)
@@ -137,7 +137,7 @@ def test_an_argmin_follows_from_minima(make: Maker) -> None:
     assert len(calls) <= sum(cost.shape) + 1
 
 
-@pytest.mark.parametrize("make", SOFT)
+@pytest.mark.parametrize("make", QUICK)
 def test_marginals_and_soft_minima_give_each_other(make: Maker) -> None:
     rng = np.random.default_rng(9)
     cost = soft(make(rng))
@@ -205,7 +205,7 @@ def test_initial_potentials_of_reliability_are_feasible(best: bool) -> None:
     assert reduced_tensor(cost, list(p)).min() >= -1e-12
 
 
-@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("rank", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_large_low_rank_search_is_bracketed(rank: int) -> None:
     """7^7 entries are searched on the grid, and once by brute force; listed tuples are put in the way."""
     rng = np.random.default_rng(rank)

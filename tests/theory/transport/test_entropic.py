@@ -13,7 +13,7 @@ AWAY = np.array([0.0, 0.25, 0.75])
 ETAS = 10.0 ** np.arange(-3, 13)
 
 
-@pytest.mark.parametrize("eta", [0.5, 40.0])
+@pytest.mark.parametrize("eta", [pytest.param(0.5, marks=pytest.mark.slow), 40.0])
 def test_a_rounded_plan_is_what_its_tensor_says(eta: float) -> None:
     rng = np.random.default_rng(0)
     tensor, marginals = rng.normal(size=SIZES), [AWAY, rng.dirichlet(np.ones(2)), rng.dirichlet(np.ones(3))]

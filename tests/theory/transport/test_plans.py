@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.theory.transport.instances import SOFT, Maker, problem, written_down
+from tests.theory.transport.instances import QUICK, Maker, problem, written_down
 from theory.transport import (
     Problem,
     ScaledPlan,
@@ -103,7 +103,7 @@ def test_the_pairs_of_a_sparse_plan_are_sums_of_its_tensor(seed: int) -> None:
         np.testing.assert_allclose(plan.pair(i, j), pair_sums(plan.dense(), i, j), atol=1e-15)
 
 
-@pytest.mark.parametrize("make", SOFT)
+@pytest.mark.parametrize("make", QUICK)
 @pytest.mark.parametrize("scale", [pytest.param(0.0, marks=pytest.mark.slow), 5.0])
 def test_a_scaled_plan_is_what_its_tensor_says(make: Maker, scale: float) -> None:
     instance = problem(make, seed=0, zeros=True)
