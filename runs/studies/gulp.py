@@ -296,8 +296,8 @@ def claims(scale: str) -> list[Claim]:
             accept=above(0.95),
         ),
         claim(
-            "open, units that died change ranks: at 0 GULP is CCA for networks of one width, its square has a correlation "
-            "of 1 with 1 - mean(rho^2)",
+            "open, units that died change ranks: at 0 GULP is CCA for networks of one width, its square has a "
+            "correlation of 1 with 1 - mean(rho^2)",
             measured=partial(resemblance_at_zero, scale=scale),
             accept=within(1e-6),
             predicted=1.0,
