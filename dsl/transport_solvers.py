@@ -101,6 +101,7 @@ class ColumnGeneration(SteppedSolver, version=2):
     """
 
     vertex: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = ("highspy",)
     pricing: Literal["structure", "power_diagrams"] = "structure"
     start: Literal["north_west", "rearrangement", "coarse"] = "north_west"
     tol: Annotated[float, Field(ge=_LEAST_TOL)] = _LEAST_TOL
@@ -211,6 +212,7 @@ class NaiveLp(TransportSolver, version=2):
     """The linear program with every tuple as a column: the exact oracle of small instances."""
 
     vertex: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = ("highspy",)
 
     def solve(self, posed: transport.Problem) -> transport.Solution:
         """One linear program."""

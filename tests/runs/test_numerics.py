@@ -24,6 +24,8 @@ def test_the_packages_of_single_nouns_are_named_and_those_of_inner_experiments()
     outer = replace(TRAINED, task=stored, model=Trained(TRAINED))
     assert further(outer) == installed
     assert further(Solving(Clique(Cycle(5), 3), BruteForce(), (Objective(),))) == {}
+    reduced = ByReduction(CliqueToTransport(), KelleyCuts(NaiveLp()))
+    assert set(further(Solving(Clique(Cycle(5), 3), reduced, (Objective(),)))) == {"highspy"}
 
 
 def test_another_version_of_such_a_package_is_a_difference():
