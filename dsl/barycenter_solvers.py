@@ -185,7 +185,7 @@ class FreeSupport(BarycenterSolver, version=2):
         yield from _too_many_atoms(problem, self.atoms, _MOVING)
 
 
-class Bregman(BarycenterSolver):
+class Bregman(BarycenterSolver, version=2):
     """The entropic barycenter on a grid at the inverse temperature eta, by iterative Bregman projections.
 
     `debiased` takes the blur of the entropy off: the barycenter for Sinkhorn divergences.
@@ -245,7 +245,7 @@ class Bregman(BarycenterSolver):
                 yield Fault(("side",), f"{says}: {_at_most(most)}; {known.exact}")
 
 
-class EntropicFreeSupport(BarycenterSolver):
+class EntropicFreeSupport(BarycenterSolver, version=2):
     """As `FreeSupport` from one start, with entropic couplings at the inverse temperature eta, by OTT."""
 
     atoms: Count
@@ -270,7 +270,7 @@ class EntropicFreeSupport(BarycenterSolver):
         yield from _too_many_atoms(problem, self.atoms, _ATOMS)
 
 
-class LowRankFreeSupport(BarycenterSolver):
+class LowRankFreeSupport(BarycenterSolver, version=2):
     """As `FreeSupport` from one start, with couplings of low rank, by OTT."""
 
     atoms: Count

@@ -2,17 +2,14 @@
 
 from collections.abc import Callable
 
+from theory.transport.cost import written_size as written_size
+
 TABLE = 2**26
 """The most entries of one array: a table of variable elimination, costs to a grid, points of a reduction."""
 TENSOR = 2**20
 """The most entries of a tensor that are columns of `NaiveLp()`, and the most answers that brute force goes through."""
 SEARCHED = 2**22
 """The most entries of a tensor that is searched exactly where nothing better is known."""
-
-
-def written_size(size: int) -> str:
-    """About how many: `3.3e+06`, or `2^1200` where that is shorter."""
-    return f"{size:.3g}" if size < 10**30 else f"2^{size.bit_length() - 1}"
 
 
 def limit(most: int) -> str:

@@ -12,19 +12,22 @@ from dsl.graphs import Complete
 from dsl.pairs import Sinkhorn
 from dsl.prediction import Prediction
 from dsl.reductions import Clique, MaxCut
+from dsl.sizes import written_size
 from dsl.solving import Solving
 from dsl.spec import Spec
 from dsl.transport import Bernoulli, Connected, LowRankPlusSparse, Transport, TransportProblem
 from dsl.transport_solvers import MultimarginalSinkhorn
 
+_WRITTEN = 10**15  # a number of more digits is not read
 P = TypeVar("P")
 
 
 def tuples_rule(spec: Spec) -> Prediction | None:
     """How many entries the cost tensor has: columns of the linear program over all tuples."""
 
-    def value(problem: TransportProblem, shape: tuple[int, ...]) -> tuple[float, str]:
-        return float(math.prod(shape)), f"entries of a tensor with {len(shape)} axes of sizes {_sizes(shape)}"
+    def value(problem: TransportProblem, shape: tuple[int, ...]) -> tuple[int | str, str]:
+        size, why = math.prod(shape), f"entries of a tensor with {len(shape)} axes of sizes {_sizes(shape)}"
+        return size if size < _WRITTEN else written_size(size), why
 
     return _of_shape(spec, "tuples", "by definition", value)
 

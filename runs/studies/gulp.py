@@ -237,7 +237,8 @@ def _flat(found: dict[int, PerSeed]) -> np.ndarray:
 
 
 def _scale(table: Table) -> str:
-    return next(scale for scale, steps in STEPS.items() if steps in table["trained"].tolist())
+    last = max(int(step) for step in table.points["trained"].tolist() if step is not None)
+    return next(scale for scale, steps in STEPS.items() if steps == last)
 
 
 def study(scale: str) -> Study:

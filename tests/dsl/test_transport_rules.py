@@ -71,6 +71,11 @@ def test_tuples_and_atoms_are_counted_and_dimensions_told():
     assert told(Barycenter(StoredMeasures(Stored("m.npz", "0" * 64)))) == {}
 
 
+def test_tensors_of_any_size_are_counted():
+    longest = Transport(EulerFlow(10, 400, "rev"), uniform(10, 400))
+    assert told(longest)["tuples"].value == "2^1328"
+
+
 def test_searches_on_graphs_have_their_thresholds():
     assert told(Clique(Cycle(5), k=4))["clique threshold"].value == 6
     assert told(MaxCut(Cycle(5)))["marginals of the cut"].value == 5

@@ -48,6 +48,13 @@ def depth_distance():
     return np.abs(place[:, None] - place[None, :])
 
 
+@pytest.mark.parametrize("scale", ["smoke", "small", "paper"])
+def test_figures_know_their_scale(scale):
+    axes = [{"part": "distances", "trained": step} for step in gulp.TRAINED[scale]] + [{"part": "random tasks"}]
+    entries = [Entry(f"{i:064}", of, "finished") for i, of in enumerate(axes)]
+    assert gulp._scale(Table.build(entries, {})) == scale
+
+
 def test_the_nearest_network_of_another_width_is_found():
     made = table({0: depth_distance(), STEP: depth_distance()}, [])
     found = gulp.depth_recovered(made, "smoke", "GULP 0.01")

@@ -186,7 +186,8 @@ class TensorCost(SoftCost):
         if self.tensor.ndim != 2:
             return super().initial_tuples(marginals)
         left = self.tensor - outer_sum(self.initial_potentials(marginals))
-        least = [np.argsort(side, axis=1)[:, :_NEAREST] for side in (left, left.T)]
+        count = [min(_NEAREST, n) for n in self.shape[::-1]]
+        least = [np.argpartition(s, n - 1, axis=1)[:, :n] for s, n in zip((left, left.T), count, strict=True)]
         found = [np.stack([np.repeat(np.arange(len(near)), near.shape[1]), near.ravel()], axis=1) for near in least]
         return np.unique(np.concatenate([found[0], found[1][:, ::-1]]), axis=0)
 
@@ -271,12 +272,17 @@ def dense(cost: Cost) -> TensorCost:
     return TensorCost(cost.at(every_tuple(cost.shape)).reshape(cost.shape))
 
 
+def written_size(size: int) -> str:
+    """About how many: `3.3e+06`, or `2^1200` where that is shorter."""
+    return f"{size:.3g}" if size < 10**30 else f"2^{size.bit_length() - 1}"
+
+
 def expect_dense(where: str, shape: tuple[int, ...]) -> None:
     """Refuses a tensor of more than `MAX_DENSE` entries, and names what fits."""
     size = math.prod(shape)
     if size > MAX_DENSE:
         raise ValueError(
-            f"{where}: a tensor of shape {shape} has {size:.3g} entries, more than {MAX_DENSE}; "
+            f"{where}: a tensor of shape {shape} has {written_size(size)} entries, more than {MAX_DENSE}; "
             f"ColumnGeneration needs one row for each of the {sum(shape)} points instead"
         )
 

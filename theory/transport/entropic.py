@@ -3,6 +3,7 @@
 `theory.transport.plan` and `MultimarginalSinkhorn` have the same on the host, where a better lower bound may be known.
 """
 
+import math
 from typing import NamedTuple
 
 import equinox as eqx
@@ -18,7 +19,7 @@ from theory.transport.precision import largest_entry, rounding, upper_bound
 from theory.transport.problem import Problem
 from theory.transport.sinkhorn import Iterate, soft
 
-_COLD = 2.0**100  # an inverse temperature at which soft minima are minima; a power of two rounds no product
+_COLD = 2.0**60  # an inverse temperature, in units of the cost, at which soft minima are minima
 _NEGLIGIBLE = 1e-14  # mass that is not worth a correction, as in `plan`
 
 
@@ -150,6 +151,7 @@ def _marginals(kernel: SoftCost, log_weights: LogWeights, scale: Scalar) -> list
 def _dual(kernel: SoftCost, marginals: Marginals, p: LogWeights) -> Float[Array, ""]:
     """The certified value of potentials, with a soft minimum at which nothing but the minimum counts."""
     paired = sum(jnp.sum(jnp.where(mu > 0, q, 0.0) * mu) for q, mu in zip(p, marginals, strict=True))
-    cold = kernel.log_marginal(tuple(_COLD * q for q in p), _COLD, 0)
-    wrong = kernel.soft_error() + rounding(p, largest_entry(kernel))
-    return paired - jax.nn.logsumexp(cold) / _COLD - wrong
+    largest = largest_entry(kernel)
+    cold = _COLD / 2.0 ** math.ceil(math.log2(largest)) if largest > 0 else _COLD  # powers of two round no product
+    minimum = -jax.nn.logsumexp(kernel.log_marginal(tuple(cold * q for q in p), cold, 0)) / cold
+    return paired + minimum - kernel.soft_error() - rounding(p, largest)

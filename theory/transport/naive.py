@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from theory.transport.cost import dense, every_tuple
+from theory.transport.cost import dense, every_tuple, written_size
 from theory.transport.master import Master
 from theory.transport.plan import SparsePlan
 from theory.transport.problem import Problem, Solution
@@ -34,9 +34,9 @@ class NaiveLp:
             ValueError: if the tensor is larger than `most`, or HiGHS gives no answer.
         """
         shape = problem.cost.shape
-        if math.prod(shape) > self.most:
+        if (size := math.prod(shape)) > self.most:
             raise ValueError(
-                f"NaiveLp: the tensor has {math.prod(shape):.3g} entries, more than {self.most}; ColumnGeneration "
+                f"NaiveLp: the tensor has {written_size(size)} entries, more than {self.most}; ColumnGeneration "
                 f"fits: its linear program has {sum(shape)} rows and about {20 * sum(shape)} columns"
             )
         cost, tuples = dense(problem.cost), every_tuple(shape)

@@ -92,7 +92,7 @@ class Coupling(NamedTuple):
     """The value: an upper bound."""
     marginal_error: Float[Array, ""]
     """The larger of |P 1 - a|_1 and |P^T 1 - b|_1 of the plan before it was rounded."""
-    support_size: Int[Array, ""]
+    support_size: Int[Array, ""] | Float[Array, ""]
     """The number of pairs of points that have mass."""
     oracle_calls: Int[Array, ""]
     """Iterations."""
@@ -137,7 +137,7 @@ def entropic(pair: Pair, found: Scalings, rows: Rows | None = None) -> Coupling:
     moved = rows.each(lambda x: squared(x, pair.y) @ right, pair.x)
     value = rows.summed(spent, pair.x, f, u) + left @ moved
     lower = jnp.minimum(bounded(pair, g, rows), value)
-    support = jnp.sum(pair.a > 0) * jnp.sum(pair.b > 0)
+    support = _pairs_with_mass(pair)
     return Coupling(value, lower, value, error, support, found.iterations, pair, found)
 
 
@@ -159,9 +159,14 @@ def factored(pair: Pair, found: Factors) -> Coupling:
     more = _lacking(pair.a - left @ right.sum(axis=0), pair.b - right @ left.sum(axis=0))
     left, right = (jnp.column_stack(both) for both in zip((left, right), more, strict=True))
     value = jnp.sum(left * rows.each(lambda x: squared(x, pair.y) @ right, pair.x))
-    support = jnp.sum(pair.a > 0) * jnp.sum(pair.b > 0)
+    support = _pairs_with_mass(pair)
     lower = jnp.minimum(gelbrich_bound(pair), value)
     return Coupling(value, lower, value, error, support, found.iterations, pair, found)
+
+
+def _pairs_with_mass(pair: Pair) -> Float[Array, ""]:
+    """A number that integers of 32 bits may not hold."""
+    return jnp.sum(pair.a > 0).astype(float) * jnp.sum(pair.b > 0)
 
 
 def paired(pair: Pair, found: Pairing) -> Coupling:

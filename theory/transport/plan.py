@@ -89,9 +89,9 @@ class ScaledPlan:
         return self.kernel.shape
 
     @property
-    def support_size(self) -> int:
-        """The number of tuples of points that have mass."""
-        return math.prod(int(np.count_nonzero(np.isfinite(w))) for w in self.log_weights)
+    def support_size(self) -> float:
+        """The number of tuples of points that have mass; inf where double precision ends."""
+        return float(np.prod([np.count_nonzero(np.isfinite(w)) for w in self.log_weights], dtype=float))
 
     def marginals(self) -> tuple[Float64[np.ndarray, "_"], ...]:
         """The marginals m_1, ..., m_k."""
@@ -243,7 +243,7 @@ def round_scaled(
     """
     weights = list(log_weights)
     for i, mu in enumerate(marginals):
-        held = log_marginals(kernel, weights, scale)[i]
+        held = _log_marginal_of(kernel, weights, scale, i)
         with np.errstate(divide="ignore", invalid="ignore"):
             weights[i] = weights[i] + np.where(mu > 0, np.minimum(0.0, np.log(mu) - held), -np.inf)
     held = log_marginals(kernel, weights, scale)
@@ -271,6 +271,13 @@ def log_marginals(
         return tuple(np.asarray(m) for m in _log_marginals(kernel, tuple(log_weights), jnp.float64(scale)))
 
 
+def _log_marginal_of(
+    kernel: SoftCost, log_weights: Sequence[Float64[np.ndarray, "_"]], scale: float, i: int
+) -> Float64[np.ndarray, "_"]:
+    with jax.enable_x64(True):
+        return np.asarray(_log_marginal(kernel, tuple(log_weights), jnp.float64(scale), i))
+
+
 def log_mass(kernel: SoftCost, log_weights: Sequence[Float64[np.ndarray, "_"]], scale: float) -> float:
     """The logarithm of the sum of exp(sum_i w_i[j_i] - scale C_j) over all tuples, in float64.
 
@@ -289,6 +296,11 @@ def log_mass(kernel: SoftCost, log_weights: Sequence[Float64[np.ndarray, "_"]], 
 @jax.jit
 def _log_mass(kernel: SoftCost, log_weights: LogWeights, scale: Scalar) -> Float[Array, ""]:
     return jax.nn.logsumexp(kernel.log_marginal(log_weights, scale, 0))
+
+
+@partial(jax.jit, static_argnums=3)
+def _log_marginal(kernel: SoftCost, log_weights: LogWeights, scale: Scalar, i: int) -> Float[Array, "_"]:
+    return kernel.log_marginal(log_weights, scale, i)
 
 
 @jax.jit

@@ -88,7 +88,7 @@ class Solution(NamedTuple):
     """A certified upper bound: the value, and what the plan's cost may be wrong by."""
     marginal_error: float
     """max_i |m_i - mu_i|_1 of the plan before it was rounded."""
-    support_size: int
+    support_size: float
     """The number of atoms; the number of tuples where the plan is dense."""
     oracle_calls: int
     """How often the cost was searched or summed."""

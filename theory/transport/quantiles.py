@@ -25,7 +25,7 @@ def quantiles(pair: Pair) -> Pairing:
     right, up = jnp.argsort(pair.x[:, 0]), jnp.argsort(pair.y[:, 0])
     (a, more_a), (b, more_b) = _sums(pair.a[right]), _sums(pair.b[up])
     levels, more = jnp.concatenate([a[:-1], b[:-1]]), jnp.concatenate([more_a[:-1], more_b[:-1]])
-    order = jnp.argsort(levels)
+    order = jnp.lexsort((more, levels))
     masses = jnp.diff(levels[order], prepend=0.0, append=1.0) + jnp.diff(more[order], prepend=0.0, append=0.0)
     i, j = (at[jnp.pad(jnp.cumsum(step), (1, 0))] for at, step in ((right, order < n - 1), (up, order >= n - 1)))
     x, y = pair.x[i, 0], pair.y[j, 0]
@@ -35,6 +35,11 @@ def quantiles(pair: Pair) -> Pairing:
 
 
 def _sums(masses: Float[Array, "n"]) -> tuple[Float[Array, "n"], Float[Array, "n"]]:
-    """Sums of the masses so far, and what rounding took from them: masses are their differences to all digits."""
+    """Sums of the masses so far, and what rounding took from them: masses are their differences to all digits.
+
+    Each pair is its own rounded sum first, so that equal levels of two measures compare by what is left.
+    """
     sums = jnp.cumsum(masses)
-    return sums, jnp.cumsum(masses - jnp.diff(sums, prepend=0.0))
+    more = jnp.cumsum(masses - jnp.diff(sums, prepend=0.0))
+    rounded = sums + more
+    return rounded, more - (rounded - sums)

@@ -78,3 +78,14 @@ def test_a_cost_without_soft_sums_is_refused() -> None:
     problem = Problem(BarycenterCost([np.eye(2), np.eye(2)]), uniform((2, 2)))
     with pytest.raises(ValueError, match="a BarycenterCost has no soft sums"):
         scalings(problem, 1.0, 1e-3)
+
+
+def test_the_bound_of_large_costs_is_finite_in_single_precision() -> None:
+    tensor = 1e12 * np.random.default_rng(0).uniform(size=(3, 3))
+    problem = Problem(TensorCost(tensor), uniform((3, 3)))
+    with jax.enable_x64(False):
+        found = entropic(problem, 1e-11, scalings(problem, 1e-11, 1e-4, 100))
+    exact = MultimarginalSinkhorn(1e-8, 1e-6).solve(problem)
+    assert np.isfinite(float(found.lower))
+    assert float(found.lower) <= exact.upper
+    assert exact.lower <= float(found.upper)

@@ -279,6 +279,21 @@ def test_a_low_rank_plan_does_not_depend_on_the_unit(scale: float) -> None:
         assert float(getattr(there, part)) / scale**2 == pytest.approx(float(getattr(here, part)), rel=1e-6)
 
 
+def test_on_a_line_equal_levels_of_two_measures_make_no_mass() -> None:
+    n, m = 2000, 3000
+    x, y = np.linspace(0, 1, n)[:, None], np.linspace(0, 1, m)[:, None]
+    pair = cast(Pair(x, y, np.full(n, 1 / n), np.full(m, 1 / m)), 32)
+    plan = jax.jit(quantiles)(pair)
+    assert abs(np.sum(np.asarray(plan.masses, float)) - 1) <= 4 * np.finfo(np.float32).eps
+    assert pairs.paired(pair, plan).marginal_error <= 8 * np.finfo(np.float32).eps
+
+
+def test_pairs_of_points_are_counted_beyond_integers_of_32_bits() -> None:
+    n = 2**16
+    pair = cast(Pair(np.zeros((n, 1)), np.zeros((n, 1)), np.full(n, 1 / n), np.full(n, 1 / n)), 32)
+    assert float(pairs._pairs_with_mass(pair)) == 2.0**32
+
+
 def test_on_a_line_masses_may_be_less_than_rounding_errors() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
