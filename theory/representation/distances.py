@@ -9,11 +9,12 @@ import warnings
 from typing import NamedTuple
 
 import jax.numpy as jnp
+from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from theory.arrays import Scalar
-from theory.representation.inputs import SMALLEST_SINGLE, Features, Ridges, check_pair, least_ridge
+from theory.representation.inputs import SMALLEST_SINGLE, Features, Ridges, check_pair, floating, least_ridge
 from theory.representation.spectra import Spectrum, overlap, ridge_filter, spectrum
 
 
@@ -52,7 +53,7 @@ def gulp_between(a: Spectrum, b: Spectrum, lam: Ridges, *, squared: bool = False
     return square if squared else jnp.sqrt(square)
 
 
-def gulp_operator(a: Features, b: Features, lam: float) -> Float[Array, ""]:
+def gulp_operator(a: Features, b: Features, lam: Ridges) -> Float[Array, "*lams"]:
     """The largest root mean squared difference of two ridge predictions over tasks of norm at most 1.
 
     The operator norm where `gulp` is the Hilbert-Schmidt norm of the same difference, so never larger than `gulp`.
@@ -60,7 +61,7 @@ def gulp_operator(a: Features, b: Features, lam: float) -> Float[Array, ""]:
     Args:
         a: units of n inputs, shape (n, d).
         b: units of the same inputs, shape (n, e).
-        lam: a ridge >= 0.
+        lam: ridges >= 0, one or several.
 
     Raises:
         ValueError: as for `gulp`.
@@ -72,8 +73,9 @@ def gulp_operator(a: Features, b: Features, lam: float) -> Float[Array, ""]:
     both = jnp.concatenate([x.directions, y.directions], axis=1)
     basis, _ = jnp.linalg.qr(both)
     inside = both.T @ basis
-    signed = jnp.concatenate([ridge_filter(x, lam), -ridge_filter(y, lam)])
-    return jnp.max(jnp.abs(jnp.linalg.eigvalsh(inside.T @ (signed[:, None] * inside))))
+    signed = jnp.concatenate([ridge_filter(x, lam), -ridge_filter(y, lam)], axis=-1)
+    norm = lambda signs: jnp.max(jnp.abs(jnp.linalg.eigvalsh(inside.T @ (signs[:, None] * inside))))
+    return lax.map(norm, signed.reshape(-1, signed.shape[-1])).reshape(signed.shape[:-1])
 
 
 def canonical_correlations(a: Spectrum, b: Spectrum) -> Float[Array, "k"]:
@@ -221,7 +223,7 @@ def estimate_gulp(a: Features, b: Features, lam: Ridges, groups: int = 20) -> Es
     n = a.shape[0]
     if not 2 <= groups <= n:
         raise ValueError(f"groups is {groups}; expected at least 2 and at most the {n} inputs")
-    x, y = jnp.asarray(a), jnp.asarray(b)
+    x, y = jnp.asarray(floating(a)), jnp.asarray(floating(b))
     value = gulp(x, y, lam, squared=True)
     keep = [jnp.flatnonzero(jnp.arange(n) % groups != g) for g in range(groups)]
     parts = jnp.stack([gulp(x[k], y[k], lam, squared=True) for k in keep])

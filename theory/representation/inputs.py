@@ -2,12 +2,19 @@
 
 from typing import TypeAlias
 
+import jax.numpy as jnp
 import numpy as np
+from jax import dtypes
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Real
 
-Features: TypeAlias = Float[np.ndarray, "..."] | Float[Array, "..."]
+from theory.arrays import library_of
+
+Features: TypeAlias = Real[np.ndarray, "..."] | Real[Array, "..."] | Bool[np.ndarray, "..."] | Bool[Array, "..."]
 """Units of n inputs, shape (n, d); other shapes are refused with a message."""
+Matrix: TypeAlias = Float[np.ndarray, "..."] | Float[Array, "..."]
+"""Features in floating point, shape (n, d)."""
+Norm: TypeAlias = np.floating | Float[Array, ""]
 Ridges: TypeAlias = Float[np.ndarray, "*lams"] | Float[Array, "*lams"] | float
 """Ridges >= 0, one or several."""
 
@@ -25,22 +32,51 @@ def unusable(features: Features, centre: bool = True, normalise: bool = True) ->
         centre: whether the mean over the inputs is to be subtracted.
         normalise: whether the scale is to be divided by; without that, constant features are as good as any.
     """
-    x = np.asarray(features)
-    if x.ndim != 2 or 0 in x.shape:
-        return f"has shape {x.shape}; expected (n, d): the units of n inputs, at least one of each"
-    with np.errstate(over="ignore"):
-        before = np.linalg.norm(x)
+    if problem := _misshapen(features.shape):
+        return problem
+    given, d = np.asarray(features), features.shape[1]
+    if (broken := np.flatnonzero(~np.isfinite(given).all(axis=0))).size:
+        return f"is not finite in unit {broken[0]} ({broken.size} of {d})"
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = floating(given)
+        _, before, left = centred(x, centre, normalise)
     if not np.isfinite(before):
-        broken = np.flatnonzero(~np.isfinite(x).all(axis=0))
-        return f"is not finite in unit {broken[0]} ({broken.size} of {x.shape[1]})" if broken.size else _TOO_LARGE
-    left = np.linalg.norm(x - np.mean(x, axis=0, keepdims=True)) if centre else before
-    if normalise and not left > rounding(x) * before:
-        kind = f"constant in all {x.shape[1]} units, but for rounding" if centre else f"zero in all {x.shape[1]} units"
-        return f"is {kind}: there is no scale to divide by"
-    return None
+        return f"is too large: its norm is not finite in {x.dtype}"
+    if not normalise or left > rounding(x) * before:
+        return None
+    if given.any() and np.abs(x).max() < np.finfo(x.dtype).tiny:
+        return f"is too small: no number is as large as the smallest normal one in {x.dtype}"
+    kind = f"constant in all {d} units, but for rounding" if centre else f"zero in all {d} units"
+    return f"is {kind}: there is no scale to divide by"
 
 
-_TOO_LARGE = "is too large: its norm is not finite"
+def _misshapen(shape: tuple[int, ...]) -> str | None:
+    if len(shape) == 2 and 0 not in shape:
+        return None
+    return f"has shape {shape}; expected (n, d): the units of n inputs, at least one of each"
+
+
+def floating(features: Features) -> Matrix:
+    """Features as the numbers that they are computed in: halves as float32, integers and booleans as JAX's default."""
+    kind = jnp.promote_types(features.dtype, jnp.float32) if jnp.issubdtype(features.dtype, jnp.floating) else float
+    return features.astype(dtypes.canonicalize_dtype(kind), copy=False)
+
+
+def centred(x: Matrix, centre: bool, normalise: bool) -> tuple[Matrix, Norm, Norm]:
+    """Features of shape (n, d) after centring, their norm before and their norm after it.
+
+    Where the scale will be divided by, all three are in units of a power of two near the largest number, so that no
+    square overflows or vanishes, and no bit changes at usual scales.
+    """
+    xp = library_of(x)
+    if normalise:
+        tiny = np.finfo(x.dtype).tiny
+        largest = xp.max(xp.abs(x))
+        largest = xp.where(largest < tiny, xp.ones_like(largest), largest)
+        mantissa, _ = xp.frexp(largest)
+        x = x / xp.minimum(largest / (2 * mantissa), 1 / tiny)  # whose reciprocal is a normal number too
+    rest = x - xp.mean(x, axis=0, keepdims=True) if centre else x
+    return rest, xp.linalg.norm(x), xp.linalg.norm(rest)
 
 
 def rounding(x: Float[np.ndarray, "n d"] | Float[Array, "n d"]) -> float:
@@ -48,18 +84,16 @@ def rounding(x: Float[np.ndarray, "n d"] | Float[Array, "n d"]) -> float:
     return max(x.shape) * float(np.finfo(x.dtype).eps)
 
 
-def check_features(features: Features, name: str, centre: bool = True, normalise: bool = True) -> None:
-    """Features that have spectral factors; of traced ones only the shape is known.
+def checked(features: Features, name: str, centre: bool = True, normalise: bool = True) -> Float[Array, "n d"]:
+    """Features that have spectral factors, in floating point; of traced ones only the shape is known.
 
     Raises:
         ValueError: with the name and what is wrong.
     """
-    shape = features.shape
-    problem = unusable(np.zeros(shape), normalise=False) if isinstance(features, Tracer) else None
-    if not isinstance(features, Tracer):
-        problem = unusable(features, centre, normalise)
-    if problem:
+    traced = isinstance(features, Tracer)
+    if problem := _misshapen(features.shape) if traced else unusable(features, centre, normalise):
         raise ValueError(f"{name} {problem}")
+    return jnp.asarray(floating(features))
 
 
 def check_pair(a: Features, b: Features) -> None:

@@ -8,7 +8,7 @@ import jax.scipy.linalg as linalg
 from jaxtyping import Array, Float
 
 from theory.arrays import Scalar
-from theory.representation.inputs import Features, check_features, least_ridge
+from theory.representation.inputs import Features, checked, least_ridge
 from theory.representation.spectra import standard
 
 
@@ -25,8 +25,9 @@ def ridge_predictions(train: Features, labels: Float[Array, "n"], test: Features
         lam: a positive ridge.
 
     Raises:
-        ValueError: if the ridge is not positive, or the units of one of the two are not finite or all constant; where
-            that is known inside a program only, the predictions are NaN.
+        ValueError: if the labels are not one for each input or the units not as many in both, the ridge is not
+            positive, or the units of one of the two are not finite or all constant; where that is known inside a
+            program only, the predictions are NaN.
 
     Source: arXiv 2210.06545, probes of random tasks (authors' code normalises the two sets separately as well).
     """
@@ -34,6 +35,10 @@ def ridge_predictions(train: Features, labels: Float[Array, "n"], test: Features
         raise ValueError(f"lam is {lam}; expected a positive ridge")
     phi, other = _standard(train, "train"), _standard(test, "test")
     n, d = phi.shape
+    if labels.shape != (n,):
+        raise ValueError(f"labels have shape {labels.shape}; expected ({n},), one for each input of train")
+    if other.shape[1] != d:
+        raise ValueError(f"test has {other.shape[1]} units and train {d}; expected the same ones")
     moments = phi.T @ phi / n + jnp.where(lam > 0, lam, jnp.nan) * jnp.eye(d, dtype=phi.dtype)
     return other @ _solved(moments, phi.T @ labels / n)
 
@@ -52,5 +57,4 @@ def _solved(matrix: Float[Array, "d d"], vector: Float[Array, "d"]) -> Float[Arr
 
 
 def _standard(features: Features, name: str) -> Float[Array, "n d"]:
-    check_features(features, name)
-    return standard(jnp.asarray(features)) * jnp.sqrt(features.shape[0])
+    return standard(checked(features, name)) * jnp.sqrt(features.shape[0])

@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from theory.representation.inputs import SMALLEST_SINGLE as SMALLEST_SINGLE
-from theory.representation.inputs import Features, Ridges, check_features, least_ridge, rounding
+from theory.representation.inputs import Features, Ridges, centred, checked, least_ridge, rounding
 
 
 class Spectrum(NamedTuple):
@@ -51,18 +51,16 @@ def spectrum(features: Features, centre: bool = True, normalise: bool = True, *,
 
     Source: arXiv 2210.06545, section on estimation (conventions of the authors' code; the cutoff is ours).
     """
-    check_features(features, name, centre, normalise)
-    return _factors(jnp.asarray(features), centre, normalise)
+    return _factors(checked(features, name, centre, normalise), centre, normalise)
 
 
 def standard(features: Float[Array, "n d"], centre: bool = True, normalise: bool = True) -> Float[Array, "n d"]:
     """A representation, centred and scaled to sum 1 of squares; NaN if not finite, or constant up to rounding."""
-    centred = features - jnp.mean(features, axis=0, keepdims=True) if centre else features
-    before, norm = jnp.linalg.norm(features), jnp.linalg.norm(centred)
+    rest, before, norm = centred(features, centre, normalise)
     varies = norm > rounding(features) * before
     if normalise:
-        return jnp.where(varies & jnp.isfinite(before), centred / norm, jnp.nan)
-    scaled = jnp.where(varies, centred, 0.0) / jnp.sqrt(features.shape[0])
+        return jnp.where(varies & jnp.isfinite(before), rest / norm, jnp.nan)
+    scaled = jnp.where(varies, rest, 0.0) / jnp.sqrt(features.shape[0])
     return jnp.where(jnp.isfinite(before), scaled, jnp.nan)
 
 
@@ -94,6 +92,8 @@ def _by_moments(x: Float[Array, "n d"]) -> Spectrum:
     unresolved = jnp.any(~large & (moments > zero / 2))
     columns, units = lax.cond(unresolved, _again, lambda x, y, v, large: (y, v.T), x, columns, v, large)
     values = jnp.sum(columns**2, axis=0)
+    order = jnp.argsort(-values)  # small ones that were found together are in order up to rounding only
+    columns, values, units = columns[:, order], values[order], units[order]
     present = values > zero
     norms = jnp.sqrt(jnp.where(present, values, 1.0))
     return Spectrum(columns * (present / norms)[None, :], values * present, units * (norms * present)[:, None])

@@ -55,7 +55,6 @@ NOISY = SAME * (1 + 1e-16 * np.random.default_rng(2).integers(-2, 3, size=SAME.s
         (np.ones((60, 4)), GOOD, 1.0, "a is constant in all 4 units"),
         (GOOD, SAME, 1.0, "b is constant in all 4 units"),
         (NOISY, GOOD, 1.0, "a is constant in all 4 units, but for rounding"),
-        (GOOD * 1e200, GOOD, 1.0, "a is too large: its norm is not finite"),
         (GOOD, GOOD, -0.1, "lam is -0.1; expected a ridge of at least 0"),
         (GOOD, GOOD, np.array([1.0, np.nan]), "lam is nan"),
         (GOOD.astype(np.float32), GOOD, 1e-9, "features are float32; expected float64 below 1e-06"),
@@ -74,6 +73,37 @@ def test_unusable_is_none_for_what_has_distances():
     assert unusable(np.zeros((3, 2)), centre=False) == "is zero in all 2 units: there is no scale to divide by"
     assert unusable(SAME, normalise=False) is None
     assert "has shape (0, 2)" in str(unusable(np.zeros((0, 2))))
+
+
+def test_only_what_the_numbers_cannot_hold_is_too_large_or_too_small():
+    assert unusable(GOOD * 1e200) is None
+    assert unusable(GOOD * 1e200, normalise=False) == "is too large: its norm is not finite in float64"
+    assert "is too small: no number is as large" in str(unusable(GOOD * 1e-310))
+    with jax.enable_x64(False):
+        assert unusable(GOOD * 1e60) == "is too large: its norm is not finite in float32"
+        assert "smallest normal one in float32" in str(unusable(GOOD * 1e-60))
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.bool_, np.float16, jnp.bfloat16])
+def test_integers_booleans_and_halves_are_converted(dtype):
+    a = (np.random.default_rng(0).integers(0, 4, size=(60, 3)) > 1).astype(dtype)
+    b, kind = features(1), np.float32 if jnp.issubdtype(dtype, jnp.floating) else np.float64
+    for given in (a, jnp.asarray(a)):
+        assert spectrum(given).values.dtype == kind
+        np.testing.assert_array_equal(gulp(given, b, 0.1), gulp(a.astype(kind), b, 0.1))
+
+
+def test_integers_are_converted_inside_a_program_and_in_probes():
+    a, labels = np.random.default_rng(0).integers(0, 9, size=(60, 3)), jnp.arange(60.0)
+    np.testing.assert_allclose(jax.jit(linear_cka)(a, GOOD), linear_cka(a.astype(float), GOOD), rtol=1e-12)
+    expected = ridge_predictions(a.astype(float), labels, a.astype(float), 0.1)
+    np.testing.assert_array_equal(ridge_predictions(a, labels, a, 0.1), expected)
+
+
+def test_integers_beyond_32_bits_keep_their_size():
+    a = np.array([[2**40, 0], [0, 2**40], [2**40, 2**40]])
+    with jax.enable_x64(False):
+        np.testing.assert_array_equal(spectrum(a).values, spectrum(a.astype(np.float32)).values)
 
 
 def test_inside_a_program_bad_features_are_nan():
@@ -167,6 +197,13 @@ def test_probes_tell_bad_input_and_are_nan_inside_a_program(train, test, lam, me
     with pytest.raises(ValueError, match=message):
         ridge_predictions(train, labels, test, lam)
     assert np.isnan(jax.jit(ridge_predictions)(train, labels, test, lam)).all()
+
+
+def test_probes_tell_labels_and_units_that_do_not_belong():
+    with pytest.raises(ValueError, match=r"labels have shape \(50,\); expected \(60,\), one for each input"):
+        ridge_predictions(GOOD, jnp.arange(50.0), GOOD, 1.0)
+    with pytest.raises(ValueError, match="test has 4 units and train 5"):
+        ridge_predictions(GOOD, jnp.arange(60.0), GOOD[:, :4], 1.0)
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,9 @@ def test_gulp_is_the_mean_squared_difference_of_kernels(lam, rank):
 def test_many_ridges_are_one_call():
     a, b = features(0), features(1)
     np.testing.assert_allclose(gulp(a, b, LAMS), [gulp(a, b, lam) for lam in LAMS], rtol=1e-12)
+    operators = [gulp_operator(a, b, lam) for lam in LAMS]
+    np.testing.assert_allclose(gulp_operator(a, b, LAMS), operators, rtol=1e-12)
+    np.testing.assert_allclose(gulp_operator(a, b, LAMS[None, :]), [operators], rtol=1e-12)
 
 
 @settings(max_examples=25, deadline=None)
