@@ -18,7 +18,7 @@ from dsl.solving import Solver
 from theory import transport
 from theory.transport import alternating, bregman
 from theory.transport.approximate import Approximation, approximation, couplings_bound, padded, squared
-from theory.transport.barycenters import Measure, fixed_support, grid_support
+from theory.transport.barycenters import Measure, expect_variables, fixed_support, grid_support
 
 _VARIABLES = 2**21  # of the linear program of a grid
 _ATOMS = 2**14  # of a measure that linear programs price, which have a row for each
@@ -120,6 +120,7 @@ class FixedGrid(BarycenterSolver, version=2):
     def init(self, problem: Any, key: Key[Array, ""]) -> Kept:
         """The linear program, solved."""
         posed, cost, lower = _posed(problem)
+        expect_variables(cost, self.side ** cost.points[0].shape[1])  # before there is such a grid
         measure, _ = fixed_support(cost, posed.marginals, grid_support(cost, self.side))
         return Kept(posed, lower, measure)
 

@@ -3,12 +3,13 @@
 import abc
 import functools
 from collections.abc import Iterable
-from typing import Any, Generic
+from typing import Annotated, Any, Generic
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
+from pydantic import Field
 
 from dsl.domains import Real, Reals, Y_contra
 from dsl.faults import Fault
@@ -187,7 +188,7 @@ class CorrelationLoss(Loss[Real]):
 class L2(Penalty):
     """lam / 2 times the squared norm of all weights, biases included."""
 
-    lam: float
+    lam: Annotated[float, Field(ge=0)]
 
     def __call__(self, model: Any) -> Float[Array, ""]:
         """The sum of w^2 over everything that is trained, times lam / 2."""

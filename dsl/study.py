@@ -95,7 +95,8 @@ class Claim:
         statement: one sentence, as it stands in the report.
         citation: the paper and place, such as "2108.10573, section 3".
         measured: a plain function of the study's table (`runs.Table`) that returns a `runs.Interval` (a statistic
-            with its uncertainty) or a `runs.PerSeed` (one number for each seed, all of which must be accepted).
+            with its uncertainty), a `runs.PerSeed` (one number for each seed, all of which must be accepted), or a
+            plain number where nothing is random.
         accept: the accepted band, by `within`, `below`, `above` or `between`.
         predicted: the number that theory gives, or a function of the table (a measurement of other points);
             None where the statement is a band by itself.

@@ -205,7 +205,8 @@ class MultimarginalSinkhorn(TransportSolver, version=2):
         """Adds: costs whose sums of exponentials are not known."""
         yield from super().unfit(problem)
         if isinstance(problem.cost if isinstance(problem, Transport) else problem, (Connected, Barycenter)):
-            yield Fault((), "MultimarginalSinkhorn needs a cost with soft sums: use ColumnGeneration()")
+            entropic = ", or Bregman(...), which is entropic too" * isinstance(problem, Barycenter)
+            yield Fault((), f"MultimarginalSinkhorn needs a cost with soft sums: use ColumnGeneration(){entropic}")
 
 
 class NaiveLp(TransportSolver, version=2):

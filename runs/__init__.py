@@ -13,6 +13,7 @@ from runs.statistics import Interval as Interval
 from runs.statistics import PerSeed as PerSeed
 from runs.statistics import binomial_interval as binomial_interval
 from runs.statistics import bootstrap_interval as bootstrap_interval
+from runs.statistics import certain as certain
 from runs.statistics import first_passage as first_passage
 from runs.statistics import median as median
 from runs.statistics import per_seed as per_seed

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from runs.statistics import FEWEST_FOR_BOOTSTRAP, Interval, PerSeed, binomial_interval, median
+from runs.statistics import FEWEST_FOR_BOOTSTRAP, Interval, PerSeed, binomial_interval, certain, median
 from runs.table import ColumnError, Table
 from runs.userfile import OURS, STDLIB
 
@@ -136,6 +136,7 @@ def claims_table(verdicts: Sequence[Verdict]) -> "rich.table.Table":
 
     table = rich.table.Table("claim", "predicted", "measured", "verdict")
     table.columns[1].no_wrap = table.columns[3].no_wrap = True
+    table.columns[0].overflow = table.columns[2].overflow = "fold"  # names of columns are long words
     colours = {"holds": "green", "fails": "red", "undecided": "yellow"}
     for verdict in verdicts:
         cells = [Text(cell) for cell in _cells(verdict)]  # Text, because brackets are markup in a str
@@ -205,8 +206,10 @@ def _band(claim: Claim, predicted: float | None) -> tuple[float, float]:
 
 def _measurement(claim: Claim, table: Table) -> Interval | PerSeed:
     measured = claim.measured(table)
+    if isinstance(measured, float | int | np.number) and not isinstance(measured, bool):
+        return certain(float(measured))
     if not isinstance(measured, Interval | PerSeed):
-        raise TypeError(f"measured returned {type(measured).__name__}; expected Interval or PerSeed")
+        raise TypeError(f"measured returned {type(measured).__name__}; expected Interval, PerSeed or one exact number")
     return measured
 
 

@@ -36,6 +36,11 @@ class Interval:
     confidence: float | None = 0.95
 
 
+def certain(value: float, n: int = 1) -> Interval:
+    """A statistic without uncertainty, such as that of a deterministic solver; n values are behind it."""
+    return Interval(float(value), float(value), float(value), n, "deterministic", None)
+
+
 @dataclass(frozen=True, eq=False)
 class PerSeed:
     """One number for each seed, NaN where a seed has none; `notes` say why, one sentence a seed."""

@@ -44,9 +44,15 @@ def expected(predictions: Sequence[tuple[str, Sequence[Any]]]) -> list[Expected]
 def _prediction(found: Any) -> Prediction:
     name, value, applies, why, conditions, citation = (getattr(found, field) for field in FIELDS)
     texts = (str(why), str(conditions), str(citation))
-    # a list is told in words by `why`; its length stands for it
-    value = len(value) if isinstance(value, tuple) else value
-    return Prediction(str(name), shown.cell(value), bool(applies), *texts, bool(getattr(found, "verified", True)))
+    # a list of numbers stands as it is; one of terms is told in words by `why`, and its length stands for it
+    listed = isinstance(value, tuple) and not all(isinstance(item, int | float) for item in value)
+    return Prediction(
+        str(name),
+        shown.cell(len(value) if listed else value),
+        bool(applies),
+        *texts,
+        bool(getattr(found, "verified", True)),
+    )
 
 
 def _title(labels: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dsl import *
-from runs.statistics import Interval
+from runs.statistics import Interval, certain
 from runs.table import Table
 
 GRAPHS: dict[str, Graph] = {
@@ -55,7 +55,7 @@ def errors(table: Table, name: str) -> Interval:
     """The largest difference from brute force, over graphs and sizes."""
     ours, theirs = (_by_instance(table.where(solver=solver), name) for solver in SOLVERS)
     worst = max(abs(value - theirs[point]) for point, value in ours.items())
-    return Interval(worst, worst, worst, len(ours), "deterministic", None)
+    return certain(worst, n=len(ours))
 
 
 def _by_instance(table: Table, name: str) -> dict[tuple[str, int], float]:
@@ -68,14 +68,14 @@ def identity(table: Table) -> Interval:
     """The largest error of the cost as a count of pairs, over instances."""
     found = table.dropna("CostIdentity").last()["CostIdentity"].astype(float)
     worst = float(found.max())
-    return Interval(worst, worst, worst, len(found), "deterministic", None)
+    return certain(worst, n=len(found))
 
 
 def dimension(table: Table, graph: str, k: int) -> Interval:
     """The dimension of the points."""
     found = table.where(graph=graph, k=k).dropna("InstanceSize").last()
     value = float(np.asarray(found["InstanceSize"][0], float)[2])
-    return Interval(value, value, value, 1, "deterministic", None)
+    return certain(value)
 
 
 def decisions(table: Table, axes: Any) -> None:

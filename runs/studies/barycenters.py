@@ -18,7 +18,7 @@ import numpy as np
 
 from dsl import *
 from runs.figures import panels
-from runs.statistics import Interval, PerSeed, per_seed
+from runs.statistics import Interval, PerSeed, certain, per_seed
 from runs.table import Table
 
 SOLVERS = {"exact": ColumnGeneration(pricing="power_diagrams"), "naive": NaiveLp()}
@@ -119,13 +119,13 @@ def exact_plan(exact: bool) -> Solving:
 def last(table: Table, name: str, **point: Any) -> Interval:
     """What was measured at the end of one point."""
     value = float(table.where(**point).dropna(name).last()[name][0])
-    return Interval(value, value, value, 1, "deterministic", None)
+    return certain(value)
 
 
 def gap(table: Table, **point: Any) -> Interval:
     """The length of the certified interval at the end."""
     length = last(table, "UpperBound", **point).estimate - last(table, "DualBound", **point).estimate
-    return Interval(length, length, length, 1, "deterministic", None)
+    return certain(length)
 
 
 def image(table: Table, painter: str) -> np.ndarray:
@@ -147,13 +147,13 @@ def pixels_covered(table: Table, painter: str) -> float:
 def sharper(table: Table, painter: str, than: str) -> Interval:
     """How many times the pixels of one image another covers."""
     ratio = pixels_covered(table, than) / pixels_covered(table, painter)
-    return Interval(ratio, ratio, ratio, 1, "deterministic", None)
+    return certain(ratio)
 
 
 def nearer(table: Table, painter: str, than: str) -> Interval:
     """How much less the barycenter of the ellipses costs than another."""
     less = last(table, "Objective", painter=than).estimate - last(table, "Objective", painter=painter).estimate
-    return Interval(less, less, less, 1, "deterministic", None)
+    return certain(less)
 
 
 def disagreement(table: Table, k: int) -> PerSeed:
@@ -177,19 +177,19 @@ def gain(table: Table, family: str, effort: int, than: tuple[str, int]) -> PerSe
 def least_excess(table: Table) -> Interval:
     """The least of these over all solvers that are not exact."""
     found = min(float(excess(table, *pair).values.min()) for pair in _tried(table))
-    return Interval(found, found, found, 1, "deterministic", None)
+    return certain(found)
 
 
 def best_projection(table: Table) -> Interval:
     """The least value of the projections that leave the bias, on the grid of 100 x 100 points."""
     found = min(float(excess(table, *pair).values.min()) for pair in _tried(table) if pair[0] == FINE)
-    return Interval(found + PUBLISHED, found + PUBLISHED, found + PUBLISHED, 1, "deterministic", None)
+    return certain(found + PUBLISHED)
 
 
 def cost_of_blur(table: Table, eta: float) -> Interval:
     """How much more the plan of Sinkhorn's algorithm costs than the assignment."""
     found = last(table, "Objective", eta=eta).estimate - last(table, "Objective", exact=True).estimate
-    return Interval(found, found, found, 1, "deterministic", None)
+    return certain(found)
 
 
 def _tried(table: Table) -> list[tuple[str, int]]:

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from dsl import *
-from runs.statistics import Interval, PerSeed, binomial_interval, bootstrap_interval, power_law
+from runs.statistics import Interval, PerSeed, binomial_interval, bootstrap_interval, certain, power_law
 from runs.table import Table
 from theory.representation import classical_mds
 
@@ -128,7 +128,7 @@ def resemblance(table: Table, scale: str, lam: float, name: str) -> Interval:
     """The correlation over all pairs of squared GULP at a ridge with another distance."""
     found, pairs = distances(table, STEPS[scale]), np.triu_indices(len(nets(scale)), 1)
     value = float(np.corrcoef(found[f"GULP {lam:g}"][pairs] ** 2, found[name][pairs])[0, 1])
-    return Interval(value, value, value, len(pairs[0]), "deterministic", None)
+    return certain(value, n=len(pairs[0]))
 
 
 def resemblance_at_zero(table: Table, scale: str) -> Interval:
@@ -141,7 +141,7 @@ def resemblance_at_zero(table: Table, scale: str) -> Interval:
         upper = np.triu_indices(len(own), 1)
         values.append(np.corrcoef(found["GULP 0"][pairs][upper] ** 2, found["Cca"][pairs][upper])[0, 1])
     least = float(np.min(values))
-    return Interval(least, least, least, len(values), "deterministic", None)
+    return certain(least, n=len(values))
 
 
 def plug_in_errors(table: Table, scale: str, lam: float) -> dict[int, PerSeed]:

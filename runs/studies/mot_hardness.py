@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from dsl import *
-from runs.statistics import Interval
+from runs.statistics import Interval, certain
 from runs.table import Table
 
 GRAPHS: dict[str, Graph] = {
@@ -56,7 +56,7 @@ def errors(table: Table, way: str, truth: str, name: str) -> Interval:
     """The largest difference from brute force, over graphs and sizes."""
     ours, theirs = (_by_instance(table.where(way=each), name) for each in (way, truth))
     worst = max(abs(ours[instance] - theirs[instance]) for instance in ours)
-    return Interval(worst, worst, worst, len(ours), "deterministic", None)
+    return certain(worst, n=len(ours))
 
 
 def _by_instance(table: Table, name: str) -> dict[Any, float]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from dsl import *
 from runs.figures import panels
-from runs.statistics import Interval
+from runs.statistics import Interval, certain
 from runs.table import Table
 from theory.transport.euler_flow import destinations
 
@@ -105,13 +105,13 @@ def two_terms(marginals: int, solver: str) -> Solving:
 def last(table: Table, name: str, **point: Any) -> Interval:
     """What was measured at the end of one point."""
     value = float(table.where(**point).dropna(name).last()[name][0])
-    return Interval(value, value, value, 1, "deterministic", None)
+    return certain(value)
 
 
 def gap(table: Table, **point: Any) -> Interval:
     """The length of the certified interval at the end."""
     length = last(table, "UpperBound", **point).estimate - last(table, "DualBound", **point).estimate
-    return Interval(length, length, length, 1, "deterministic", None)
+    return certain(length)
 
 
 def excess(table: Table, sigma: str, eta: float) -> Interval:
@@ -119,19 +119,19 @@ def excess(table: Table, sigma: str, eta: float) -> Interval:
     ours, exact = (
         last(table, "Objective", sigma=sigma, n=51, **of).estimate for of in ({"eta": eta}, {"solver": "exact"})
     )
-    return Interval(ours - exact, ours - exact, ours - exact, 1, "deterministic", None)
+    return certain(ours - exact)
 
 
 def gain(table: Table, sigma: str) -> Interval:
     """How much less the soft plan costs at the larger eta."""
     less = excess(table, sigma, ETAS[0]).estimate - excess(table, sigma, ETAS[1]).estimate
-    return Interval(less, less, less, 1, "deterministic", None)
+    return certain(less)
 
 
 def over_jensen(table: Table, k: int) -> Interval:
     """The certified lower bound of the risk, less Jensen's bound."""
     over = last(table, "DualBound", k=k).estimate - jensen(k)
-    return Interval(over, over, over, 1, "deterministic", None)
+    return certain(over)
 
 
 def apart(table: Table, marginals: int) -> Interval:
@@ -139,13 +139,13 @@ def apart(table: Table, marginals: int) -> Interval:
     exact, naive = (
         last(table, "Objective", marginals=marginals, solver=solver).estimate for solver in ("exact", "naive")
     )
-    return Interval(exact - naive, exact - naive, exact - naive, 1, "deterministic", None)
+    return certain(exact - naive)
 
 
 def missed(table: Table, vertices: int) -> Interval:
     """How much more than the closed form the reliability by multiplicative weights costs."""
     found = last(table, "Objective", case="worst", solver="weights", vertices=vertices).estimate - closed_form(vertices)
-    return Interval(found, found, found, 1, "deterministic", None)
+    return certain(found)
 
 
 def closed_form(vertices: Any) -> Any:

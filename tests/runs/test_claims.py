@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runs.claims import claims_table, grade, grade_all
-from runs.statistics import Interval, PerSeed, per_seed
+from runs.statistics import Interval, PerSeed, certain, per_seed
 from runs.table import Entry, Rows, Table
 
 
@@ -102,6 +102,14 @@ def test_band_around_a_prediction():
     assert graded(seeds(1.3), around, math.nan).outcome == "undecided"
 
 
+def test_a_plain_number_is_exact():
+    for value in (0.5, np.float64(0.5), 1):
+        verdict = graded(value)
+        assert verdict.outcome == "holds"
+        assert verdict.measured == certain(value)
+    assert graded(-0.5).outcome == "fails"
+
+
 def test_what_cannot_be_measured_is_undecided():
     rows = Rows.of([(0, 0, {"loss": 1.0})])
     table = Table.build([Entry("0" * 64, {"seed": 0}, "finished")], {"0" * 64: rows})
@@ -112,7 +120,8 @@ def test_what_cannot_be_measured_is_undecided():
     assert grade(Claim(lambda t: per_seed(t, "loss", 0), UNIT), table).outcome == "holds"
     assert grade(Claim(lambda t: per_seed(t, "loss", 0), UNIT), EMPTY).outcome == "undecided"
     assert grade(Claim(lambda t: per_seed(t.where(seed=9), "loss", 0), UNIT), table).outcome == "undecided"
-    assert "measured returned float; expected Interval or PerSeed" in graded(0.5).detail
+    assert "measured returned str; expected Interval, PerSeed or one exact number" in graded("0.5").detail
+    assert "measured returned bool" in graded(True).detail
     assert "ZeroDivisionError" in grade(Claim(lambda t: 1 / 0, UNIT), table).detail
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Float64
 
 from theory.transport.barycenter_cost import BarycenterCost, expect_points, squared
 from theory.transport.column_generation import ColumnGeneration
+from theory.transport.cost import written_size
 from theory.transport.plan import Marginals, SparsePlan, monotone_plan
 from theory.transport.problem import Problem, Solution
 
@@ -110,11 +111,7 @@ def fixed_support(
 
     expect_points("fixed_support: support", support, cost.points[0].shape[1])
     marginals, m = Problem(cost, masses).marginals, len(support)
-    if (size := m * (sum(cost.shape) + 1)) > _MOST_VARIABLES:
-        raise ValueError(
-            f"fixed_support: {size:.3g} variables, more than {_MOST_VARIABLES}; take fewer points than {m}, or "
-            f"free_support: its linear program has {sum(cost.shape)} rows"
-        )
+    expect_variables(cost, m)
     distances = np.concatenate(
         [(w * squared(x, support)).ravel() for w, x in zip(cost.weights, cost.points, strict=True)]
     )
@@ -135,6 +132,23 @@ def fixed_support(
         raise ValueError(f"fixed_support: HiGHS gives no answer: {found.message}")
     best = np.maximum(np.asarray(found.x)[-m:], 0.0)
     return Measure(support[best > 0], best[best > 0] / best.sum()), scale * float(found.fun)
+
+
+def expect_variables(cost: BarycenterCost, m: int) -> None:
+    """A support of m points whose linear program is small enough.
+
+    Args:
+        cost: the points of the measures.
+        m: the number of points of the support.
+
+    Raises:
+        ValueError: if there are more than 2^21 variables.
+    """
+    if (size := m * (sum(cost.shape) + 1)) > _MOST_VARIABLES:
+        raise ValueError(
+            f"fixed_support: {written_size(size)} variables, more than {_MOST_VARIABLES}; take fewer points than {m}, "
+            f"or free_support: its linear program has {sum(cost.shape)} rows"
+        )
 
 
 def grid_support(cost: BarycenterCost, side: int) -> Float64[np.ndarray, "m d"]:
