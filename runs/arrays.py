@@ -57,7 +57,9 @@ def check_format(path: Path) -> None:
 
 def _npz(path: Path, content: bytes) -> dict[str, np.ndarray]:
     if not zipfile.is_zipfile(io.BytesIO(content)):  # NumPy would take it for a pickle
-        raise RunError(f"{path} is no .npz file, an archive of arrays: it is another kind of file, or it is damaged or cut short")
+        raise RunError(
+            f"{path} is no .npz file, an archive of arrays: another kind of file, or it is damaged or cut short"
+        )
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         return {name: _plain(path, name, lambda name=name: file[name]) for name in file.files}
 

@@ -170,7 +170,7 @@ def broken(path):
 FILES = {
     "pickle": (lambda: npz(x=np.array([Code()], object)), "the array 'x' holds Python objects (a pickle)"),
     "pickled npy": (lambda: np.save("a.npy", np.array([Code()], object)) or Path("a.npy"), "holds Python objects"),
-    "no numpy": (lambda: _written("a.npz", pickle.dumps(Code())), "is no .npz file, an archive of arrays: it is another kind"),
+    "no numpy": (lambda: _written("a.npz", pickle.dumps(Code())), "a.npz is no .npz file, an archive of arrays"),
     "text": (lambda: npz(x=np.array(["a"])), "the array 'x' has the type <U1; expected real numbers"),
     "long": (lambda: npz(x=X.astype(np.longdouble)), "expected real numbers of at most 64 bits"),
     "bfloat16": (lambda: _tensor("BF16", 2), "'x' has the type BF16, which NumPy lacks; save it as float32"),
