@@ -38,9 +38,13 @@ def test_it_is_a_schema_with_an_entry_for_every_noun() -> None:
     assert references <= {f"#/$defs/{name}" for name in WHOLE["$defs"]}
 
 
+LONG = ("-paper", "gulp-small", "fact-small")
+"""Files of thousands of lines."""
+
+
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(path, marks=pytest.mark.slow if path.stem.endswith("-paper") else ()) for path in GOLDEN],
+    [pytest.param(path, marks=pytest.mark.slow if path.stem.endswith(LONG) else ()) for path in GOLDEN],
     ids=lambda path: path.stem,
 )
 def test_the_specs_of_the_studies_fit(path: Path) -> None:

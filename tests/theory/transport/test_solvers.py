@@ -253,6 +253,7 @@ def test_multiplicative_weights_round_by_round() -> None:
         check(solver.answer(instance, state), instance, exact)
 
 
+@pytest.mark.slow
 def test_multiplicative_weights_improve_with_eps() -> None:
     instance = problem(lambda rng: TensorCost(rng.random((3, 3, 3))), seed=0)
     exact = truth(instance)
