@@ -4,17 +4,19 @@
 
 20 representations of 2000 inputs with 256 units, 10 ridges. The peers do what the released code of arXiv 2210.06545
 does, written by us in NumPy. Its function for one pair and one ridge decomposes both covariances in every call, as its
-range of ridges for CIFAR calls it, and as those do who took the function over: a fifteenth of that time is wanted. Its
-scripts for MNIST and ImageNet decompose once a pair and hand that on to every ridge, which multiplies the units and the
-eigenvectors again: that ratio is told beside it. Both are timed on a few pairs, and their times are taken for all 190;
-the values agree, or nothing is compared. Judged is processor time, which other work on the machine moves less than the
-clock; BLAS runs on one thread, because the others would spin while they wait and be counted.
+range of ridges for CIFAR calls it, and as those do who took the function over. Its scripts for MNIST and ImageNet
+decompose once a pair and hand that on to every ridge, which multiplies the units and the eigenvectors again. Wanted is
+a fifteenth of the time of either. Both are timed on a few pairs, and their times are taken for all 190; the values
+agree, or nothing is compared. Everything runs on one core where the system lets a process choose, and judged is
+processor time, which other work on the machine moves less than the clock.
 """
 
 import os
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before JAX counts them
 
 import argparse
 import itertools
@@ -117,10 +119,10 @@ def main() -> None:
             np.testing.assert_allclose([ours[:, i, j] for i, j in pairs], theirs, rtol=1e-6)
             ratios[name].append(theirs_s / ours_s)
             print(f"  {name}: {theirs_s[0]:.1f} s and {theirs_s[1]:.1f} s for all, from {len(pairs)} pairs", flush=True)
-    for name, found in ratios.items():
-        processors, clock = np.median(found, axis=0)
-        print(f"{name}: {processors:.1f} times the processor time, {clock:.1f} times the clock, median of {len(found)}")
-    sys.exit(0 if np.median(ratios["call by call"], axis=0)[0] >= 15 else 1)
+    medians = {name: np.median(found, axis=0) for name, found in ratios.items()}
+    for name, (processors, clock) in medians.items():
+        print(f"{name}: {processors:.1f} times the processor time, {clock:.1f} times the clock")
+    sys.exit(0 if min(processors for processors, _ in medians.values()) >= 15 else 1)
 
 
 if __name__ == "__main__":

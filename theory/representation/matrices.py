@@ -16,7 +16,7 @@ from theory.representation.spectra import Spectrum, spectrum
 PAIRS_AT_ONCE = 8
 """On an accelerator; a CPU is fastest with one, whose matrices it reads where they are."""
 Metric = Callable[[Spectrum, Spectrum], Array]
-"""A symmetric function of two spectra: a number, or an array of them."""
+"""A distance of two spectra, symmetric and 0 between equal ones: a number, or an array of them."""
 
 
 def distance_matrix(representations: Sequence[Features], metric: Metric) -> Float[Array, "*values m m"]:
@@ -26,11 +26,12 @@ def distance_matrix(representations: Sequence[Features], metric: Metric) -> Floa
 
     Args:
         representations: m arrays of units of the same n inputs, of any widths.
-        metric: a symmetric function of two spectra, `gulp_between` at many ridges for example. It is compiled once for
-            each function: `jax.tree_util.Partial(gulp_between, lam=ridges)` is the same one at other ridges too.
+        metric: a distance of two spectra, `gulp_between` at many ridges for example. It is compiled once for each
+            function: `jax.tree_util.Partial(gulp_between, lam=ridges)` is the same one at other ridges too.
 
     Returns:
-        Shape (*values, m, m), symmetric; inside a program, NaN in the row and the column of what is not usable.
+        Shape (*values, m, m), symmetric, exactly 0 on the diagonal; inside a program, NaN in the row and the column of
+        what is not usable.
 
     Raises:
         ValueError: if there are none, their inputs differ in number, or one is no matrix, not finite or constant; and
@@ -42,10 +43,11 @@ def distance_matrix(representations: Sequence[Features], metric: Metric) -> Floa
     if full := next((one for one in every if _spans_all(one)), None):
         metric(full, full)  # outside of a program, where it can tell that it says little of such
     stacked, m = _stacked(every), len(every)
-    rows, columns = np.triu_indices(m)
+    rows, columns = np.triu_indices(m, 1)
     found = _over_pairs(metric, stacked, rows, columns)
     whole = jnp.zeros((m, m, *found.shape[1:]), found.dtype).at[rows, columns].set(found).at[columns, rows].set(found)
-    return jnp.moveaxis(whole, (0, 1), (-2, -1))
+    unusable = jnp.where(jnp.isfinite(stacked.values[:, 0]), 0.0, jnp.nan)
+    return jnp.moveaxis(whole, (0, 1), (-2, -1)) + jnp.diag(unusable)
 
 
 def stacked_spectra(representations: Sequence[Features]) -> Spectrum:
@@ -70,6 +72,7 @@ def _spans_all(one: Spectrum) -> bool:
     return r >= n - 1 and not isinstance(one.values, Tracer) and int(jnp.sum(one.present)) >= n - 1
 
 
+@jax.jit
 def _stacked(every: Sequence[Spectrum]) -> Spectrum:
     width, widest = (max(one.units.shape[axis] for one in every) for axis in (0, 1))
 

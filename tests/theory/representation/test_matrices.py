@@ -56,7 +56,7 @@ def test_pairs_are_spread_over_the_devices(monkeypatch):
     assert len(jax.devices()) == 2
     found, spread = [], matrices._spread
     monkeypatch.setattr(matrices, "_spread", lambda *args: found.append(spread(*args)) or found[-1])
-    distance_matrix([features(i) for i in range(3)], linear_cka_between)
+    distance_matrix([features(i) for i in range(4)], linear_cka_between)
     parts = found[0].addressable_shards
     assert {part.device for part in parts} == set(jax.devices())
     assert [part.data.shape for part in parts] == [(3,), (3,)]
