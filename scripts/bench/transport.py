@@ -19,6 +19,7 @@ import os
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 
 import argparse
+import importlib
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -55,7 +56,7 @@ from theory.transport.euler_flow import Flow, euler_flow
 
 ot: Any
 try:
-    import ot  # type: ignore[import-not-found]  # a peer, and no dependency
+    ot = importlib.import_module("ot")  # a peer, and no dependency
 except ImportError:
     ot = None
 
