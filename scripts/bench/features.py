@@ -17,6 +17,7 @@ os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL
 os.environ |= {"JAX_ENABLE_X64": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
 
 import argparse
+import importlib
 import statistics
 import sys
 import time
@@ -34,11 +35,11 @@ from theory.kernels import kernel_ridge, laplace_kernel
 torch: Any
 RFM: Any
 try:
-    import torch  # type: ignore[import-not-found]  # a peer, and no dependency
+    torch = importlib.import_module("torch")  # a peer, and no dependency
 except ImportError:
     torch = None
 try:
-    from xrfm import RFM  # type: ignore[import-not-found]  # the same
+    RFM = importlib.import_module("xrfm").RFM  # the same
 except ImportError:
     RFM = None
 
