@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 from pydantic import Field
 
 from dsl import keys
-from dsl.faults import Fault
+from dsl.faults import Fault, folded
 from dsl.keys import Streams
 from dsl.realise import Random
 from dsl.results import Given, Stored
@@ -88,7 +88,7 @@ class RandomMeasures(MeasureFamily, Random):
     @property
     def points(self) -> Float[np.ndarray, "k n d"]:
         """Refused: the points are known only in a run."""
-        raise ValueError(f"{self!r} is drawn when a run starts; it has no points before")
+        raise ValueError(f"{folded(self)} is drawn when a run starts; it has no points before")
 
     def realise(self, streams: Streams) -> "DrawnMeasures":
         """The points, from the key for `data`."""
@@ -178,9 +178,17 @@ class StoredMeasures(MeasureFamily):
     data: Stored
 
     @property
-    def shape(self) -> None:
-        """Not known before the file is read."""
-        return None
+    def shape(self) -> tuple[int, int, int] | None:
+        """(k, n, d); None before the file is read."""
+        if not isinstance(self.data, Given):
+            return None
+        k, n, d = self.points.shape
+        return k, n, d
+
+    @property
+    def sizes(self) -> tuple[int, ...] | None:
+        """The number of points of each measure that have mass; None before the file is read."""
+        return tuple((self.masses > 0).sum(axis=1).tolist()) if isinstance(self.data, Given) else None
 
     @property
     def points(self) -> Float[np.ndarray, "k n d"]:
@@ -212,7 +220,7 @@ class StoredMeasures(MeasureFamily):
 
     def _arrays(self) -> Mapping[str, Any]:
         if isinstance(self.data, Stored):
-            raise ValueError(f"{self!r} is read when a run starts; it has no points before")
+            raise ValueError(f"{folded(self)} is read when a run starts; it has no points before")
         return self.data.arrays
 
     def _array(self, name: str, axes: int) -> Float[np.ndarray, "..."]:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 from pydantic import Field
 
 from dsl.draws import Exact
-from dsl.faults import Fault, nearest
+from dsl.faults import Fault, folded, nearest
 from dsl.losses import decay
 from dsl.measurements import GradientNorm, Measurement, mean_loss
 from dsl.models import architecture
@@ -104,7 +104,7 @@ class NfaAlignment(Measurement):
         yield from misfits
         if not misfits and not hasattr(outlined(experiment.model, experiment.task), "after"):
             problem = "has no output as a function of the input of a layer, in which AGOP differentiates"
-            yield Fault((), f"{architecture(experiment.model)!r} {problem}; FactAlignment needs none")
+            yield Fault((), f"{folded(architecture(experiment.model))} {problem}; FactAlignment needs none")
 
 
 def _unknown(layer: int | str) -> Iterable[Fault]:
@@ -133,7 +133,7 @@ def _unfit(layer: int | str, experiment: Any) -> Iterable[Fault]:
     yield from Exact().unfit(experiment.task)
     names = layer_names(experiment.model, experiment.task)
     if not names:
-        yield Fault((), f"expected a stack of layers W h, got {architecture(experiment.model)!r}")
+        yield Fault((), f"expected a stack of layers W h, got {folded(architecture(experiment.model))}")
     elif isinstance(layer, str) and layer not in names:
         yield Fault(("layer",), f"the network has no layer {layer!r}{nearest(layer, names)}")
     elif isinstance(layer, int) and layer >= len(names):

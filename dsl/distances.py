@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 from pydantic import Field
 
+from dsl.difference import differences
 from dsl.domains import inner
-from dsl.faults import Fault, SpecError
+from dsl.faults import Fault, SpecError, folded
 from dsl.fields import Static
 from dsl.identity import digest
 from dsl.measurements import Measurement
@@ -214,14 +215,16 @@ def _unfit(experiment: Any, least: int) -> Iterable[Fault]:
     nouns = [inner(noun) for noun in experiment.of] if isinstance(experiment.of, tuple) else [experiment.of]
     others = [noun for noun in nouns if not isinstance(noun, Representation)]
     if others or len(nouns) < 2:
-        got = f"got {others[0]!r}" if others else f"got {len(nouns)}"
+        got = f"got {folded(others[0])}" if others else f"got {len(nouns)}"
         yield Fault((), f"expected an Analysis of two or more Representations, {got}")
         return
     seen = [_inputs(noun) for noun in experiment.of]
     if other := next((i for i, on in enumerate(seen) if digest(on) != digest(seen[0])), None):
-        yield Fault((), f"expected the same inputs, but of[{other}] is on {seen[other]!r} and of[0] on {seen[0]!r}")
+        got = f"of[{other}] is on {folded(seen[other])} and of[0] on {folded(seen[0])}"
+        where = differences(seen[other], seen[0])[0].where
+        yield Fault((), f"expected the same inputs, but {got}; they differ first in {where}")
     elif seen[0].size < least:
-        yield Fault((), f"expected at least {least} inputs, got {seen[0].size} of {seen[0]!r}")
+        yield Fault((), f"expected at least {least} inputs, got {seen[0].size} of {folded(seen[0])}")
 
 
 def _inputs(noun: Any) -> Any:

@@ -1,13 +1,13 @@
 """Experiments: the interface of the three kinds, and what each of them checks before anything is compiled."""
 
 import abc
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import jax
 import numpy as np
 
-from dsl.faults import Fault, nearest
+from dsl.faults import Fault, folded, nearest
 from dsl.identity import Composed, digest, walk
 from dsl.measurements import Measurement, Observed
 from dsl.spec import children, kind
@@ -39,6 +39,14 @@ class Experiment(Composed, abstract=True):
         """What is measured and when, by the measurement's name."""
         return {}
 
+    def misfits(self, arrays: Mapping[str, Mapping[str, Any]]) -> Iterable[Fault]:
+        """What only its stored files tell: why this cannot be done with what they hold; nothing by default.
+
+        Args:
+            arrays: of each file, by the path of the noun that reads it.
+        """
+        return ()
+
     def check(self) -> Iterable[Fault]:
         """Measurements that are taken twice, knobs that are lost in the precision, and nouns that nobody writes."""
         fields: Any = self
@@ -61,7 +69,7 @@ def _repeated(measure: tuple[Any, ...]) -> Iterable[Fault]:
     nouns = [item.measurement if isinstance(item, Observed) else item for item in measure]
     for i, noun in enumerate(nouns):
         if noun in nouns[:i]:
-            yield Fault(("measure", i), f"{noun!r} is measured twice; join its steps in one schedule")
+            yield Fault(("measure", i), f"{folded(noun)} is measured twice; join its steps in one schedule")
 
 
 def _underflows(experiment: Any, precision: str) -> Iterable[Fault]:

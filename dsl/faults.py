@@ -73,6 +73,12 @@ def short(value: Any) -> str:
     return text if value is None or isinstance(value, (bool, float, str)) else f"{text} of type {type(value).__name__}"
 
 
+def folded(noun: Any, most: int = 200) -> str:
+    """The repr of a noun, of which the middle is left out where it is longer than a message should be."""
+    text = repr(noun)
+    return text if len(text) <= most else f"{text[: most - 23]}...{text[-20:]}"
+
+
 def as_validation_error(kind: str, faults: Iterable[Fault]) -> ValidationError:
     """The error that pydantic nests under the path of the spec that holds this one."""
     details = [

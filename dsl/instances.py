@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Array, Float64, Key
 
-from dsl.faults import Fault
+from dsl.faults import Fault, folded
 from dsl.measurements import Measurement
 from dsl.reductions import Reduced, Search
 from dsl.sizes import TENSOR, largest, written_size
@@ -24,7 +24,7 @@ class InstanceMeasurement(Measurement, abstract=True):
     def unfit(self, experiment: Any) -> Iterable[Fault]:
         """An analysis of something else."""
         if not isinstance(experiment.of, Reduced):
-            yield Fault((), f"{type(self).__name__} is of a Reduced(...) problem, not of {experiment.of!r}")
+            yield Fault((), f"{type(self).__name__} is of a Reduced(...) problem, not of {folded(experiment.of)}")
 
 
 class InstanceSize(InstanceMeasurement):

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 from pydantic import Field
 
-from dsl.faults import Fault
+from dsl.faults import Fault, folded
 from dsl.graphs import Graph
 from dsl.sizes import SEARCHED, TABLE, TENSOR, largest, limit, written_size
 from dsl.solving import Problem, Solver
@@ -210,7 +210,7 @@ class CliqueToBarycenter(Reduction):
 
     def misfit(self, problem: Any) -> str | None:
         """Adds: a graph without an edge, which has no points."""
-        none = f"CliqueToBarycenter() needs a graph with an edge, got {problem.graph!r}"
+        none = f"CliqueToBarycenter() needs a graph with an edge, got {folded(problem.graph)}"
         return none if problem.graph.edges == 0 else super().misfit(problem)
 
     def posed(self, problem: Any) -> Search:
@@ -291,7 +291,7 @@ class KelleyCuts(Solver, version=2):
     def check(self) -> Iterable[Fault]:
         """An oracle that is exact: the cuts of another do not meet."""
         if isinstance(self.oracle, (MultiplicativeWeights, MultimarginalSinkhorn)):
-            says = f"expected an exact oracle, NaiveLp() or ColumnGeneration(), got {self.oracle!r}"
+            says = f"expected an exact oracle, NaiveLp() or ColumnGeneration(), got {folded(self.oracle)}"
             yield Fault(("oracle",), says)
 
     @property
@@ -332,7 +332,7 @@ class ByReduction(Solver):
         """A solver of what the reduction gives."""
         if (self.reduction.gives == "search") != isinstance(self.by, KelleyCuts):
             needed = "KelleyCuts(...)" if self.reduction.gives == "search" else "a solver of transport"
-            yield Fault(("by",), f"{type(self.reduction).__name__} needs {needed}, got {self.by!r}")
+            yield Fault(("by",), f"{type(self.reduction).__name__} needs {needed}, got {folded(self.by)}")
 
     @property
     def last(self) -> int:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Float64, Key
 
 from dsl.barycenter_solvers import BarycenterSolver
 from dsl.barycenters import Barycenter
-from dsl.faults import Fault
+from dsl.faults import Fault, folded
 from dsl.gaussians import BuresFixedPoint
 from dsl.measurements import Measurement
 from dsl.pairs import PairSolver
@@ -126,11 +126,12 @@ class PairMarginals(SolutionMeasurement):
         return library_of(laws[0]).stack(laws)
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
-        """Adds: marginals of unequal sizes, or too many entries."""
+        """Adds: marginals of unequal sizes, or too many entries; of stored measures the file tells."""
         yield from super().unfit(experiment)
-        shape = getattr(experiment.problem, "shape", None)
-        if shape is None or len(set(shape)) > 1:
-            yield Fault((), f"PairMarginals needs marginals of one size, got {shape or 'sizes that a run will tell'}")
+        if (shape := getattr(experiment.problem, "shape", None)) is None:
+            return
+        if len(set(shape)) > 1:
+            yield Fault((), f"PairMarginals needs marginals of one size, got {folded(shape)}")
         elif (entries := len(shape) * shape[0] ** 2) > _ENTRIES:
             yield Fault((), f"the {len(shape)} joint laws have {entries:.3g} entries, more than 2^22")
 

@@ -1,7 +1,7 @@
 """`Solving`: a problem and a solver, exact, iterative or learning, as an experiment and as programs."""
 
 import abc
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,9 +14,12 @@ from dsl import keys
 from dsl.experiments import Experiment, Precision, measurement_faults, schedule, schedule_faults
 from dsl.faults import Fault
 from dsl.fields import Seed
+from dsl.identity import walk
 from dsl.measurements import Measurement, Observed, names
 from dsl.program import Inputs, Program
+from dsl.realise import placed
 from dsl.references import closed
+from dsl.results import Given
 from dsl.schedules import AtEnd
 from dsl.spec import Spec
 
@@ -88,6 +91,11 @@ class Solving(Experiment):
         yield from (fault.under("by") for fault in self.by.unfit(self.problem))
         yield from schedule_faults(self.measure, self.last)
         yield from measurement_faults(self)
+
+    def misfits(self, arrays: Mapping[str, Mapping[str, Any]]) -> Iterable[Fault]:
+        """Everything that is checked when a spec is written, where sizes and dimensions are those of the files."""
+        known = placed(self, {path: Given(dict(found)) for path, found in arrays.items()})
+        return [fault.under(*path) for path, noun in walk(known) for fault in noun.check()] if arrays else []
 
     @property
     def last(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from pydantic import Field
 
-from dsl.faults import Fault
+from dsl.faults import Fault, folded
 from dsl.fields import Static
 from dsl.graphs import Graph
 from dsl.sizes import TABLE, largest, limit, written_size
@@ -180,7 +180,7 @@ class Connected(Cost):
         if abs(self.sign) != 1.0:
             yield Fault(("sign",), f"expected 1.0 (the worst case) or -1.0 (the best), got {self.sign}")
         if self.graph.edges is not None and (not self.graph.edges or len(_parts(self.graph)) > 1):
-            got = f"{self.graph!r} with the parts {reprlib.repr(_parts(self.graph))}"
+            got = f"{folded(self.graph)} with the parts {reprlib.repr(_parts(self.graph))}"
             yield Fault(("graph",), f"expected a connected graph with an edge, got {got}")
 
     @property

@@ -111,6 +111,9 @@ class Engine:
 
     def _run(self, points: list[Experiment]) -> None:
         program, shared = compile(points[0]), outside.stored(points[0], self.options.data)
+        if problem := outside.misfit(points[0], shared):  # others of the group differ in knobs alone
+            self._failed([p for p in points if not done(self.store.status(digest(p)))], ValueError(problem))
+            return
         if not program.traced:
             self._run_on_host(program, points, shared)
             return

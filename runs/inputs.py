@@ -44,6 +44,14 @@ def stored(experiment: Experiment, data: Path | None) -> dict[str, Arrays]:
     return found
 
 
+def misfit(experiment: Experiment, arrays: Mapping[str, Arrays]) -> str | None:
+    """Why an experiment cannot be done with the stored arrays that it reads, by path; None if it can."""
+    if not (faults := "; ".join(map(str, experiment.misfits(arrays)))):
+        return None
+    files = sorted({noun.name for noun in references(experiment).values() if isinstance(noun, Stored)})
+    return f"the spec does not fit what is in {', '.join(files)}: {faults}"
+
+
 def data_directory(data: Path | None) -> Path:
     """Where stored arrays are: the run option `--data`, else the variable STEPWELL_DATA, else `data` where we are."""
     return data or Path(os.environ.get("STEPWELL_DATA") or "data")

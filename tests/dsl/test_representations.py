@@ -274,6 +274,15 @@ def test_other_inputs_are_refused_by_both_names(other, measure):
     assert f"expected the same inputs, but of[2] is on {other!r} and of[0] on {INPUTS!r}" in str(error.value)
 
 
+def test_long_nouns_are_folded_and_what_differs_is_named():
+    law = lambda d: Sample(Labelled(Hypercube(d), total(bits(d)[i] for i in range(8))), n=30)
+    with pytest.raises(SpecError) as error:
+        Analysis(of=tuple(Representation(Mlp((3,), Tanh()), law(d), 0) for d in (8, 9)), measure=(EVERY[2],))
+    assert len(repr(law(8))) > 300
+    assert len(str(error.value)) < 520
+    assert str(error.value).endswith("n=30, replace=True); they differ first in noun.x.d")
+
+
 def test_seeds_draw_other_inputs_where_something_is_drawn():
     made = lambda on, *seeds: functools.reduce(Seeded, seeds, Representation(Mlp((3,), Tanh()), on, 0))
     compare = lambda *of: Analysis(of=of, measure=(DistanceMatrix(Cka()),))
