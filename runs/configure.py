@@ -37,6 +37,10 @@ def environment(precision: str, devices: int | None, shards: int = 1, alone: boo
         # devices that wait, for one another or for a batched factorisation, hang where XLA has too few threads for them
         "PJRT_NPROC": str(max(2 * count, cores())),
         "XLA_FLAGS": " ".join(flags),
+        # each device has its core: threads of factorisations would wait for one another's (7 times as slow on 2 cores
+        # that others use too), and their number would decide last bits
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
         "JAX_ENABLE_X64": "1" if precision == "float64" else "0",
         "JAX_DEFAULT_MATMUL_PRECISION": "highest",  # TF32 silently ruins theory experiments
         "JAX_THREEFRY_PARTITIONABLE": "1",

@@ -54,3 +54,19 @@ def test_xla_has_threads_beside_those_that_wait():
     """With as many threads as devices, a batched factorisation on each device waits for ever."""
     assert int(environment("float64", 2)["PJRT_NPROC"]) >= 4
     assert int(environment("float64", 8)["PJRT_NPROC"]) >= 16
+
+
+def test_factorisations_have_one_thread_each():
+    """Those of devices that compute side by side would wait for one another, and their number decides last bits."""
+    asked = (
+        "import scipy.linalg, sklearn.ensemble, threadpoolctl; "
+        "print({pool['num_threads'] for pool in threadpoolctl.threadpool_info()})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        env=os.environ | environment("float64", 2),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "{1}"
