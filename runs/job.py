@@ -37,6 +37,7 @@ def run(job: Mapping[str, Any], groups: Any, tell: Any, interrupts: Interrupts, 
     from runs.choices import Choices
     from runs.execute import Engine
     from runs.store import OnDisk
+    from runs.warned import warnings_told
 
     options = job["options"]
     store = OnDisk.at(Path(options["records"]), options["rerun"], options["accept"])
@@ -47,7 +48,8 @@ def run(job: Mapping[str, Any], groups: Any, tell: Any, interrupts: Interrupts, 
         chosen = Choices.read(store.records.root)
         engine = Engine(store, how, tell, set(job["refused"]), interrupts, chosen, team)
         try:
-            engine.run(groups)
+            with warnings_told(lambda text: tell({"event": "warning", "message": text})):
+                engine.run(groups)
         finally:
             tell({"event": "laid", "groups": engine.laid})
     finally:

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,15 +25,17 @@ from runs.circumstances import circumstances, code
 from runs.claims import Verdict, grade_all
 from runs.configure import environment
 from runs.expected import Expected, Settled
+from runs.heard import Heard
 from runs.interrupts import Forwarding, listening
 from runs.options import Interrupted, RunError, RunOptions
-from runs.plan import Group, Stage, flatten, stages
+from runs.plan import Group, Stage, flatten, length, stages
 from runs.progress import Meter
 from runs.records import Records, RecordsError, entries, table
 from runs.report import is_made_from, write_report
 from runs.sources import Opened
 from runs.store import OnDisk
 from runs.table import Table
+from runs.warned import Warned, complain
 
 
 @dataclass
@@ -58,18 +59,6 @@ class Outcome:
     messages: list[str] = field(default_factory=list)
 
 
-@dataclass
-class _Heard:
-    """What the workers told."""
-
-    failed: Counter[str] = field(default_factory=Counter)
-    conflicts: Counter[str] = field(default_factory=Counter)
-    messages: list[str] = field(default_factory=list)
-    refused: set[str] = field(default_factory=set)
-    labels: dict[str, str] = field(default_factory=dict)
-    leads: bool = True
-
-
 def run_study(opened: Opened, options: RunOptions) -> Outcome:
     """Run what is not done of a study, grade its claims, write its page.
 
@@ -84,22 +73,24 @@ def run_study(opened: Opened, options: RunOptions) -> Outcome:
         records.prepare()
     experiments = [point.spec for point in opened.study.points]
     every, found = flatten(experiments), stages(experiments)
-    heard = _Heard(labels={digest(point.spec): _axes(point) for point in opened.study.points})
+    heard = Heard.of(opened.study.points)
     signals, settled = Forwarding(), _settled(opened, options, of_code)
     with listening(signals), Meter(opened.name, sum(max(1, e.last) for e in every.values()), len(every)) as meter:
         for stage in found:
             for event in _done_or_worked(stage, settled, opened, options, signals, heard.refused):
                 if event["event"] == "laid" and settled is not None and code() == of_code:
                     settled.expected.keep(event["groups"], every)
-                _hear(event, heard, meter)
+                heard.hear(event, meter)
     if not heard.leads:
-        return Outcome(Table.build([], {}), [], None, sum(heard.failed.values()), _conflicts(heard), heard.messages)
+        return Outcome(
+            Table.build([], {}), [], None, sum(heard.failed.values()), heard.told_conflicts(), heard.messages
+        )
     records.write_study(opened.index, entries(opened.study))
     records.compact(every)  # also what a killed process had left
     measured = table(opened.study, options.records)
     verdicts = grade_all(opened.study, measured)
     page = _page(opened, options, measured, verdicts, of_code)
-    return Outcome(measured, verdicts, page, sum(heard.failed.values()), _conflicts(heard), heard.messages)
+    return Outcome(measured, verdicts, page, sum(heard.failed.values()), heard.told_conflicts(), heard.messages)
 
 
 def _settled(opened: Opened, options: RunOptions, of_code: str) -> Settled | None:
@@ -145,45 +136,6 @@ def report_study(opened: Opened, options: RunOptions) -> Path:
     return _page(opened, options, found, grade_all(opened.study, found), code(), always=True)
 
 
-def _hear(event: dict[str, Any], heard: _Heard, meter: Meter) -> None:
-    match event["event"]:
-        case "steps":
-            meter.advance(event["n"])
-        case "done":
-            meter.finish()
-            if event["status"] != "finished":
-                meter.note(f"{heard.labels.get(event['point'], event['point'][:12])}: {event['status']}")
-        case "skipped":
-            meter.advance(event["steps"])
-            meter.finish()
-        case "conflict":
-            heard.refused.add(event["point"])
-            heard.conflicts[event["message"]] += 1
-        case "failed" | "blocked":
-            heard.failed[event.get("status", "failed")] += 1
-        case "note":
-            meter.note(event["message"])
-        case "error":
-            heard.messages.append(event["message"])
-            meter.note(f"{_counted(event['points'], 'point')} failed:\n{event['message']}")
-        case "process":
-            heard.leads = event["rank"] == 0
-            if not heard.leads:
-                meter.hush()
-        case "interrupted":
-            raise Interrupted(event["signal"])
-        case "refused":
-            raise RunError(event["message"])
-
-
-def _conflicts(heard: _Heard) -> str:
-    if not heard.conflicts:
-        return ""
-    lines = [f"  {_counted(count, 'point')}: {what}" for what, count in heard.conflicts.items()]
-    advice = "run them again with --rerun (the old records are kept aside), or take them as they are with --accept"
-    return "\n".join(["finished points were computed differently and were left alone:", *lines, advice])
-
-
 def _page(
     opened: Opened, options: RunOptions, found: Table, verdicts: Sequence[Verdict], of_code: str, always: bool = False
 ) -> Path:
@@ -197,13 +149,11 @@ def _page(
     predictions = [(_label(point), list(explain(point.spec))) for point in opened.study.points]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return write_report(opened.study, found, verdicts, predictions, environments, command, path, made_from)
+        return write_report(
+            opened.study, found, verdicts, predictions, environments, command, path, made_from, complain
+        )
     except OSError as error:
         raise RecordsError(f"cannot write the report {path}: {error.strerror}") from None
-
-
-def _axes(point: Any) -> str:
-    return ", ".join(f"{name}={value}" for name, value in point.axes.items()) or "the experiment"
 
 
 def _label(point: Any) -> str:
@@ -234,6 +184,22 @@ def _worked(
         job.write_text(json.dumps(_job(stage, opened, options, mode) | {"refused": sorted(refused)}))
         with (Path(folder) / "stderr").open("w+") as complaints:
             yield from _events(_start(job, stage.precision, options, complaints), complaints, signals)
+
+
+def _answers(found: Sequence[Stage], opened: Opened, options: RunOptions, mode: str) -> Iterator[dict[str, Any]]:
+    """What workers that only lay groups out, or measure them, answer: an event for each group.
+
+    Raises:
+        RunError: one of them refuses.
+    """
+    warned = Warned()
+    for event in (event for stage in found for event in _worked(stage, opened, options, mode, Forwarding())):
+        if event["event"] == "refused":
+            raise RunError(event["message"])
+        if event["event"] == "warning":
+            warned.say(event["message"], complain)
+        else:
+            yield event
 
 
 def _job(stage: Stage, opened: Opened, options: RunOptions, mode: str) -> dict[str, Any]:
@@ -292,12 +258,9 @@ def plan_study(opened: Opened, options: RunOptions) -> str:
     experiments = [point.spec for point in opened.study.points]
     every, found = flatten(experiments), stages(experiments)
     groups = [(stage, group) for stage in found for group in stage.groups]
-    layouts = [event for stage in found for event in _worked(stage, opened, options, "plan", Forwarding())]
-    for event in layouts:
-        if event["event"] == "refused":
-            raise RunError(event["message"])
-    steps = sum(experiment.last for experiment in every.values())
-    lines = [f"{opened.name}: {_counted(len(every), 'point')}, {_counted(len(groups), 'program')}, {steps:,} steps"]
+    layouts = _answers(found, opened, options, "plan")
+    counted = _counted(len(every), "point"), _counted(len(groups), "program")
+    lines = [f"{opened.name}: {', '.join([*counted, length(every.values())])}"]
     if extra := len(every) - len(set(map(digest, experiments))):
         lines.append(f"  {extra} of the points are experiments that others require")
     for (_, group), event in zip(groups, layouts, strict=True):
@@ -314,11 +277,7 @@ def tune_study(opened: Opened, options: RunOptions) -> list[Tuned]:
     every = stages(point.spec for point in opened.study.points)
     groups = [group for stage in every for group in stage.groups]
     found: list[Tuned] = []
-    events = (event for stage in every for event in _worked(stage, opened, options, "tune", Forwarding()))
-    for event in events:
-        if event["event"] == "refused":
-            raise RunError(event["message"])
-        group = groups.pop(0)
+    for group, event in zip(groups, _answers(every, opened, options, "tune"), strict=True):
         if event["found"] is not None:
             found.append(Tuned(**event["found"] | {"what": _varied(group, opened) or type(group.points[0]).__name__}))
     if not found:
@@ -328,7 +287,9 @@ def tune_study(opened: Opened, options: RunOptions) -> list[Tuned]:
 
 def _planned(group: Any, opened: Opened, event: dict[str, Any]) -> str:
     what = _varied(group, opened) or type(group.points[0]).__name__
-    line = f"  {_counted(len(group.points), 'point')} x {group.points[0].last:,} steps, {group.precision}: {what}"
+    one = group.points[0]
+    far = f" x {length([one])}" if one.last else ", no steps"
+    line = f"  {_counted(len(group.points), 'point')}{far}, {group.precision}: {what}"
     if "lanes" not in event:
         return f"{line}\n    {event['devices']} {event['backend']} devices; laid out when its inputs are known"
     waves = -(-len(group.points) // event["wave"])

@@ -102,8 +102,7 @@ def commit_failed(points: Sequence[Experiment], error: Exception, store: Store) 
         store.commit(_without_result(point, status))
     events = [{"event": "failed", "point": digest(point), "steps": point.last} for point in points]
     if points:
-        kind, message = type(points[0]).__name__, told(error)
-        events.append({"event": "error", "kind": kind, "points": len(points), "message": message})
+        events.append({"event": "error", "points": [digest(point) for point in points], "message": told(error)})
     return events
 
 

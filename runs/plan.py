@@ -7,6 +7,7 @@ from typing import Any
 from dsl.experiments import Experiment
 from dsl.identity import digest
 from dsl.program import compile, requires, structure
+from dsl.solving import Solver, Solving
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,25 @@ def grouped(experiments: Sequence[Experiment]) -> tuple[Group, ...]:
     for experiment in experiments:
         found.setdefault((_precision(experiment), structure(experiment)), []).append(experiment)
     return tuple(Group(tuple(points), precision) for (precision, _), points in found.items())
+
+
+def length(experiments: Iterable[Experiment]) -> str:
+    """How far experiments go in all, in words: `2,000 steps`, `at most 300 rounds` of solvers; `no steps` for none."""
+    found: dict[str, tuple[int, bool]] = {}
+    for experiment in (e for e in experiments if e.last):
+        unit = "round" if isinstance(experiment, Solving) else "step"
+        known, early = found.get(unit, (0, False))
+        found[unit] = known + experiment.last, early or _may_end_early(experiment)
+    told = [
+        f"{'at most ' * early}{count:,} {unit}{'s' * (count != 1)}" for unit, (count, early) in sorted(found.items())
+    ]
+    return " and ".join(reversed(told)) or "no steps"
+
+
+def _may_end_early(experiment: Any) -> bool:
+    if isinstance(experiment, Solving):
+        return type(experiment.by).finished is not Solver.finished
+    return getattr(getattr(experiment, "protocol", None), "stop", None) is not None
 
 
 def _precision(experiment: Any) -> str:

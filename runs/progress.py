@@ -19,14 +19,14 @@ class Meter:
         name: of the study.
         steps: of all points together.
         points: how many there are.
-        stream: where to show it.
+        stream: where to show it; standard error, as it is then, if not given.
     """
 
-    def __init__(self, name: str, steps: int, points: int, stream: TextIO = sys.stderr) -> None:
-        self.name, self.steps, self.points, self.stream = name, max(1, steps), points, stream
+    def __init__(self, name: str, steps: int, points: int, stream: TextIO | None = None) -> None:
+        self.name, self.steps, self.points, self.stream = name, max(1, steps), points, stream or sys.stderr
         self.done_steps = self.done_points = 0
         self.began = self.shown = time.monotonic()
-        self._bar = _bar(stream) if stream.isatty() else None
+        self._bar = _bar(self.stream) if self.stream.isatty() else None
 
     def __enter__(self) -> Self:
         if self._bar is not None:

@@ -92,14 +92,14 @@ def _free(name: str, file: Path) -> bool:
 
 def told(error: BaseException) -> str:
     """An exception with the frames of a user's code alone; with all of them where none is a user's."""
-    theirs = [f for f in traceback.extract_tb(error.__traceback__) if not _is_known(Path(f.filename))]
+    theirs = [f for f in traceback.extract_tb(error.__traceback__) if not is_known(Path(f.filename))]
     if not theirs:
         return "".join(traceback.format_exception(error)).rstrip()
     # without the notes that libraries add about frames which are left out here
     return "".join([*traceback.StackSummary.from_list(theirs).format(), f"{type(error).__name__}: {error}"])
 
 
-def _is_known(path: Path) -> bool:
+def is_known(path: Path) -> bool:
     """Whether a file is ours, Python's or an installed package's."""
     inside = any(path.is_relative_to(root) for root in (*OURS, *STDLIB))
     return inside or "site-packages" in path.parts or not path.is_absolute()
@@ -114,4 +114,4 @@ def _told(error: BaseException, folder: Path) -> str:
 
 
 def _is_users(path: Path, folder: Path) -> bool:
-    return path.is_relative_to(folder) and not _is_known(path)
+    return path.is_relative_to(folder) and not is_known(path)

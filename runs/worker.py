@@ -71,14 +71,14 @@ def _do(job: Mapping[str, Any], tell: Any, interrupts: Interrupts) -> None:
 
 def _do_alone(job: Mapping[str, Any], tell: Any, interrupts: Interrupts) -> None:
     from runs.job import read_groups, run
+    from runs.warned import warnings_told
 
     groups = read_groups(job)
-    if job["mode"] == "plan":
-        _plan(groups, job["options"], tell)
-    elif job["mode"] == "tune":
-        _tune(job["options"], groups, tell)
-    else:
+    if job["mode"] == "run":
         run(job, groups, tell, interrupts, None)
+        return
+    with warnings_told(lambda text: tell({"event": "warning", "message": text})):
+        (_plan if job["mode"] == "plan" else _tune)(groups, job["options"], tell)
 
 
 def _plan(groups: Any, options: Mapping[str, Any], tell: Any) -> None:
@@ -98,7 +98,7 @@ def _plan(groups: Any, options: Mapping[str, Any], tell: Any) -> None:
             return tell({"event": "refused", "message": message})
 
 
-def _tune(options: Mapping[str, Any], groups: Any, tell: Any) -> None:
+def _tune(groups: Any, options: Mapping[str, Any], tell: Any) -> None:
     """Measure the groups; null for one that cannot be measured."""
     from runs.tune import tune
 

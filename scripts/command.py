@@ -368,11 +368,13 @@ def _guarded(verb: Callable[[], int]) -> int:
     from runs.options import Interrupted, RunError
     from runs.records import RecordsError
     from runs.userfile import SourceError
+    from runs.warned import complain, warnings_told
 
     if not isinstance(verb, Sql):
         pin_to_cpu()  # before a user's file is imported: the accelerators belong to the workers
     try:
-        return verb()
+        with warnings_told(complain):
+            return verb()
     except Interrupted as stopped:
         print(f"stepwell: {stopped}; go on with: {shlex.join(['stepwell', *sys.argv[1:]])}", file=sys.stderr)
         return 128 + stopped.signal

@@ -35,6 +35,7 @@ HEAD_BYTES = 1000
 class Drawing:
     """A figure of the page: its picture, or the error that its function raised."""
 
+    name: str
     caption: str
     picture: Markup | None
     error: str = ""
@@ -58,6 +59,7 @@ def write_report(
     command: str,
     path: Path,
     made_from: str = "",
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Write the report of a study as one HTML file, all of it or nothing.
 
@@ -70,13 +72,15 @@ def write_report(
         environments: the environments of the points; `numerics` is shown, each distinct one once.
         command: the command line that makes these results again.
         path: the file.
-        made_from: a hash of all these, by which `is_made_from` knows the page again.
+        made_from: a hash of all these, by which `is_made_from` knows the page again; a page on which a figure has
+            failed is not known again, so that the next run tries and tells once more.
+        tell: hears a line on each figure that failed.
 
     Returns:
         The path.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    page = render(study, table, verdicts, predictions, environments, command, made_from)
+    page = render(study, table, verdicts, predictions, environments, command, made_from, tell)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         draft.write_text(page, "utf-8", errors="replace")  # text of errors may hold lone surrogates
@@ -107,8 +111,13 @@ def render(
     environments: Sequence[Mapping[str, Any]],
     command: str,
     made_from: str = "",
+    tell: Callable[[str], None] = lambda text: None,
 ) -> str:
     """The text of the page; equal input gives equal text."""
+    figures = [_drawing(draw, table, i) for i, draw in enumerate(study.figures or default_figures(table))]
+    failed = [figure for figure in figures if figure.picture is None]
+    for figure in failed:
+        tell(f"the figure {figure.name} failed: {' '.join(figure.error.split())}")
     return _template().render(
         name=study.name,
         points=len(study.points),
@@ -119,12 +128,12 @@ def render(
         expected=expected(predictions),
         claims=[graded(verdict) for verdict in verdicts],
         mark_width=WIDTH,
-        figures=[_drawing(draw, table, i) for i, draw in enumerate(study.figures or default_figures(table))],
+        figures=figures,
         grid=points_grid(table),
         structures=_structures(study.points),
         surroundings=surroundings(environments),
         command=command,
-        made_from=made_from,
+        made_from="" if failed else made_from,
     )
 
 
@@ -142,18 +151,20 @@ def _template() -> jinja2.Template:
 
 
 def _drawing(draw: Callable[[Any, Any], None], table: Table, place: int) -> Drawing:
-    caption = _caption(draw)
+    name, caption = _name_and_caption(draw)
     try:
-        return Drawing(caption, Markup(_embedded(svg(draw, table), place)))  # our own writer, which escapes text
+        return Drawing(name, caption, Markup(_embedded(svg(draw, table), place)))  # our own writer, which escapes text
     except Exception as reason:  # a user's function may raise anything, and the rest of the page stands
-        return Drawing(caption, None, failure(reason, table))
+        return Drawing(name, caption, None, failure(reason, table))
 
 
-def _caption(draw: Callable[[Any, Any], None]) -> str:
+def _name_and_caption(draw: Callable[[Any, Any], None]) -> tuple[str, str]:
+    """The name of the function, and the first line of its docstring, for which the name stands where there is none."""
     while isinstance(draw, functools.partial):
         draw = draw.func
     first = (inspect.getdoc(draw) or "").partition("\n")[0]
-    return first or getattr(draw, "__name__", "figure").replace("_", " ")
+    name = getattr(draw, "__name__", "figure")
+    return name, first or name.replace("_", " ")
 
 
 def _embedded(picture: str, place: int) -> str:

@@ -5,7 +5,7 @@ import pytest
 from dsl import *
 from runs.cost import estimate
 from runs.lanes import lanes
-from runs.plan import flatten, grouped, stages
+from runs.plan import flatten, grouped, length, stages
 
 
 def training(width: int = 4, seed: int = 0, lr: float = 0.1, precision="float32", **more) -> Training:
@@ -73,3 +73,19 @@ def test_one_worker_for_each_change_of_precision():
 def test_a_step_without_weights_is_refused(at):
     with pytest.raises(SpecError, match="a step at which the run measures Weights"):
         Trained(training(), at=at)
+
+
+def solving(by, **more) -> Solving:
+    problem = Barycenter(RandomMeasures(n=2, k=2, d=1, half_width=1.0))
+    return Solving(problem=problem, by=by, measure=(Objective(),), **more)
+
+
+def test_lengths_tell_steps_from_rounds_and_most_from_all():
+    stopping = replace(training(), protocol=Descent(4, Exact(), by=Sgd(0.1), stop=Stop(0.1)))
+    rounds, at_once = solving(ColumnGeneration(rounds=7)), solving(NaiveLp())
+    assert length([training(), training(seed=1)]) == "8 steps"
+    assert length([training(), stopping]) == "at most 8 steps"
+    assert length([rounds, rounds]) == "at most 14 rounds"
+    assert length([at_once]) == "no steps"
+    assert length([training(), rounds]) == "4 steps and at most 7 rounds"
+    assert length([Analysis(of=Hypercube(3), measure=())]) == "no steps"
