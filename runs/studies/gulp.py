@@ -255,61 +255,80 @@ def study(scale: str) -> Study:
 
 def claims(scale: str) -> list[Claim]:
     """What the paper's figures show, on a smaller grid."""
-    claim = partial(Claim, citation="2210.06545, experiments on MNIST (grid and data are ours)", verified=False)
-    chance = 1 / len(DEPTHS[scale])
     return [
-        claim(
+        _claim(
             f"GULP 0.01 knows depth: the nearest network of another width has the same depth more often than by "
-            f"chance, {chance:.2f}",
+            f"chance, {1 / len(DEPTHS[scale]):.2f}",
             measured=partial(depth_recovered, scale=scale, name="GULP 0.01"),
-            accept=above(chance),
+            accept=above(1 / len(DEPTHS[scale])),
         ),
-        *(
-            claim(
-                f"of all ridges, GULP at {lam:g} follows best how ridge regressions at {lam:g} on random labels "
-                "differ, on average over draws",
-                measured=partial(
-                    lead, scale=scale, lam=lam, over=tuple(f"GULP {other:g}" for other in LAMS if other != lam)
-                ),
-                accept=above(0.0),
-            )
-            for lam in TASKS
-        ),
-        *(
-            claim(
-                f"it follows them better than CCA, CKA and Procrustes do, on average (tasks at {lam:g})",
-                measured=partial(lead, scale=scale, lam=lam, over=("Cca", "Cka", "Procrustes")),
-                accept=above(0.0),
-            )
-            for lam in TASKS
-        ),
-        *(
-            claim(
-                f"networks that differ in the seed alone come closer in training by {name}",
-                measured=partial(approach, scale=scale, name=name),
-                accept=below(1.0),
-            )
-            for name in ("GULP 0.01", "GULP 0.1", "GULP 1", "Cka", "Procrustes")
-        ),
-        claim(
+        *_of_tasks(scale),
+        *_of_training(scale),
+        *_at_the_ends(scale),
+        *_of_the_estimator(scale),
+    ]
+
+
+_claim = partial(Claim, citation="2210.06545, experiments on MNIST (grid and data are ours)", verified=False)
+
+
+def _of_tasks(scale: str) -> list[Claim]:
+    others = {lam: tuple(f"GULP {other:g}" for other in LAMS if other != lam) for lam in TASKS}
+    ridges = [
+        _claim(
+            f"of all ridges, GULP at {lam:g} follows best how ridge regressions at {lam:g} on random labels differ, on "
+            "average over draws",
+            measured=partial(lead, scale=scale, lam=lam, over=over),
+            accept=above(0.0),
+        )
+        for lam, over in others.items()
+    ]
+    relatives = [
+        _claim(
+            f"it follows them better than CCA, CKA and Procrustes do, on average (tasks at {lam:g})",
+            measured=partial(lead, scale=scale, lam=lam, over=("Cca", "Cka", "Procrustes")),
+            accept=above(0.0),
+        )
+        for lam in TASKS
+    ]
+    return ridges + relatives
+
+
+def _of_training(scale: str) -> list[Claim]:
+    return [
+        _claim(
+            f"networks that differ in the seed alone come closer in training by {name}",
+            measured=partial(approach, scale=scale, name=name),
+            accept=below(1.0),
+        )
+        for name in ("GULP 0.01", "GULP 0.1", "GULP 1", "Cka", "Procrustes")
+    ]
+
+
+def _at_the_ends(scale: str) -> list[Claim]:
+    return [
+        _claim(
             "at the largest ridge GULP is nearly CKA: over pairs, its square has a correlation above 0.95 with 1 - CKA",
             measured=partial(resemblance, scale=scale, lam=LAMS[-1], name="Cka"),
             accept=above(0.95),
         ),
-        claim(
+        _claim(
             "open, units that died change ranks: at 0 GULP is CCA for networks of one width, its square has a "
             "correlation of 1 with 1 - mean(rho^2)",
             measured=partial(resemblance_at_zero, scale=scale),
             accept=within(1e-6),
             predicted=1.0,
         ),
-        *(
-            claim(
-                f"the error of squared GULP {lam:g} from n examples falls as n^{rate:g}, {cause}",
-                measured=partial(plug_in_rate, scale=scale, lam=lam),
-                accept=within(0.25),
-                predicted=rate,
-            )
-            for lam, rate, cause in ((0.0, -1.0, "the rate of its bias"), (1.0, -0.5, "the rate of its spread"))
-        ),
+    ]
+
+
+def _of_the_estimator(scale: str) -> list[Claim]:
+    return [
+        _claim(
+            f"the error of squared GULP {lam:g} from n examples falls as n^{rate:g}, {cause}",
+            measured=partial(plug_in_rate, scale=scale, lam=lam),
+            accept=within(0.25),
+            predicted=rate,
+        )
+        for lam, rate, cause in ((0.0, -1.0, "the rate of its bias"), (1.0, -0.5, "the rate of its spread"))
     ]
