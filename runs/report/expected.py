@@ -1,6 +1,7 @@
 """What theory predicts, once for all points of which it predicts the same."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,11 +27,30 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Silent:
+    """Predictions that do not apply for one reason; a name that occurs several times has its count."""
+
+    names: str
+    why: str
+    conditions: str
+    citations: str
+
+
+@dataclass(frozen=True)
 class Expected:
-    """The predictions for some points, with a title that names the points."""
+    """The predictions for some points, with a title that names the points.
+
+    Attributes:
+        title: of the points.
+        rows: those that apply, each with how often it occurs.
+        silent: those that do not, which the page folds.
+        folded: the line that stands for them.
+    """
 
     title: str
-    rows: tuple[Prediction, ...]
+    rows: tuple[tuple[Prediction, int], ...]
+    silent: tuple[Silent, ...]
+    folded: str
 
 
 def expected(predictions: Sequence[tuple[str, Sequence[Any]]]) -> list[Expected]:
@@ -38,7 +58,26 @@ def expected(predictions: Sequence[tuple[str, Sequence[Any]]]) -> list[Expected]
     groups: dict[tuple[Prediction, ...], list[str]] = {}
     for label, found in predictions:
         groups.setdefault(tuple(map(_prediction, found)), []).append(label)
-    return [Expected(_title(labels), rows) for rows, labels in groups.items() if rows]
+    return [_expected(_title(labels), rows) for rows, labels in groups.items() if rows]
+
+
+def _expected(title: str, rows: Sequence[Prediction]) -> Expected:
+    applying = Counter(row for row in rows if row.applies)
+    reasons: dict[tuple[str, str], list[Prediction]] = {}
+    for row in rows:
+        if not row.applies:
+            reasons.setdefault((row.why, row.conditions), []).append(row)
+    count = len(rows) - applying.total()
+    folded = f"{shown.plural(count, 'prediction')} {'does' if count == 1 else 'do'} not apply"
+    return Expected(title, tuple(applying.items()), tuple(map(_silent, reasons.values())), folded)
+
+
+def _silent(rows: Sequence[Prediction]) -> Silent:
+    """The predictions that one reason silences."""
+    names = Counter(row.name for row in rows)
+    told = ", ".join(f"{name} ({n} times)" if n > 1 else name for name, n in names.items())
+    citations = "; ".join(dict.fromkeys(row.citation + " (unverified source)" * (not row.verified) for row in rows))
+    return Silent(told, rows[0].why, rows[0].conditions, citations)
 
 
 def _prediction(found: Any) -> Prediction:

@@ -1,7 +1,9 @@
 """The points of a study: one row each, or one row for each combination of axes where they are many."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -10,6 +12,7 @@ from runs.report import shown
 from runs.table import Table
 
 MOST_ROWS = 200
+FEW_NUMBERS = 4
 KINDS = ("finished", "diverged", "failed", "blocked", "missing")
 
 
@@ -43,20 +46,31 @@ def points_grid(table: Table) -> Grid:
 
 
 def _each(table: Table) -> Grid:
-    axes, names = table.axes, _scalars(table)
+    axes, names = table.axes, list(table.observed)
     columns = [[shown.cell(value, 6) for value in table.points[axis]] for axis in axes]
     columns.append([_brief(status) for status in table.points["status"].tolist()])
-    columns += [[shown.cell(value) for value in _final(table, name)] for name in names]
+    columns += [[_measured(value) for value in _final(table, name)] for name in names]
     columns.append([_seconds(value) for value in _final(table, "wall_s")])
-    return Grid((*axes, "status", *names, "wall time"), tuple(zip(*columns, strict=True)), len(axes))
+    return _counted(Grid((*axes, "status", *names, "wall time"), tuple(zip(*columns, strict=True)), len(axes)))
+
+
+def _counted(grid: Grid) -> Grid:
+    """Rows that repeat exactly as one, with how many points it is."""
+    counts = Counter(grid.rows)
+    if len(counts) == len(grid.rows):
+        return grid
+    rows = tuple((str(n), *row) for row, n in counts.items())
+    return Grid(("points", *grid.header), rows, grid.named + 1, grid.notes)
 
 
 def _summary(table: Table) -> Grid:
     """Median and range over the finished seeds of each combination of the other axes."""
-    axes, names = tuple(axis for axis in table.axes if axis != "seed"), _scalars(table)
+    axes, names = tuple(axis for axis in table.axes if axis != "seed"), list(table.observed)
     groups = list(table.groups(*axes)) if axes else [((), table)]
     rows = [_summary_row(key, group, names) for key, group in groups[:MOST_ROWS]]
     notes = ["Median [smallest, largest] of the final values over the finished points of a row."]
+    if any(table.values[name].ndim > 1 for name in names):
+        notes.append("Of arrays, [smallest, largest] of all their numbers.")
     if len(groups) > MOST_ROWS:
         notes.append(f"The first {MOST_ROWS} of {len(groups):,} combinations are shown; the records hold all of them.")
     header = (*axes, "finished", *names, "wall time")
@@ -78,24 +92,35 @@ def _unfinished(table: Table) -> list[str]:
     return [f"{shown.plural(n, 'point')}: {text}" for text, n in kinds[:10]]
 
 
-def _scalars(table: Table) -> list[str]:
-    return [name for name in table.observed if table.values[name].ndim == 1]
-
-
-def _final(table: Table, name: str) -> list[float | None]:
-    """The last observed value of each point, None without one."""
+def _final(table: Table, name: str) -> list[Any]:
+    """The last observed value of each point, a number or an array, None without one."""
     rows: Shaped[np.ndarray, " rows"] = np.flatnonzero(table.seen(name))
     last = rows[np.diff(table.owner[rows], append=-1) != 0]
-    found: list[float | None] = [None] * len(table.points["point"])
+    found: list[Any] = [None] * len(table.points["point"])
     for row in last:
-        found[table.owner[row]] = float(table[name][row])
+        value = table[name][row]
+        found[table.owner[row]] = value if np.ndim(value) else float(value)
     return found
 
 
-def _spread(values: Sequence[float | None]) -> str:
-    known = np.array([value for value in values if value is not None and not np.isnan(value)])
+def _measured(value: Any) -> str:
+    """A number; the few numbers of a small array, or how many there are in a large one, and between which bounds."""
+    if not isinstance(value, np.ndarray):
+        return shown.cell(value)
+    known = value[~np.isnan(value)]  # arrays of other points may be larger
+    if len(known) <= FEW_NUMBERS:
+        return f"({', '.join(map(shown.number, known.tolist()))})" if len(known) else "NaN"
+    return f"{len(known):,} numbers in {shown.bracket(float(known.min()), float(known.max()))}"
+
+
+def _spread(values: Sequence[Any]) -> str:
+    arrays = any(isinstance(value, np.ndarray) for value in values)
+    known = np.concatenate([np.ravel(value) for value in values if value is not None] or [np.zeros(0)])
+    known = known[~np.isnan(known)]
     if not len(known):
         return shown.NOTHING
+    if arrays:
+        return shown.bracket(float(known.min()), float(known.max()))
     middle = float(np.quantile(known, 0.5, method="inverted_cdf"))  # of infinities too
     return f"{shown.number(middle)} {shown.bracket(float(known.min()), float(known.max()))}"
 

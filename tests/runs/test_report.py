@@ -260,8 +260,28 @@ def test_equal_predictions_are_shown_once():
 def test_a_prediction_that_does_not_apply_says_why():
     page = page_of(predictions=[("seed=0", [Foretold(applies=False, why="the law is not uniform", value="secret")])])
     text = Page(page).text
-    assert "does not apply the law is not uniform" in text
+    assert "1 prediction does not apply" in text
+    assert "leap the law is not uniform" in text
     assert "secret" not in text
+
+
+def test_predictions_that_do_not_apply_are_folded_and_those_of_one_reason_share_a_row():
+    off = [Foretold(name, applies=False, why="no expansion") for name in ("support", "leap", "leap")]
+    other = Foretold("csq", applies=False, why="no group")
+    (group,) = expected([("seed=0", [Foretold("kappa"), *off, other, Foretold("kappa")])])
+    assert [(row.name, times) for row, times in group.rows] == [("kappa", 2)]
+    assert [(row.names, row.why) for row in group.silent] == [
+        ("support, leap (2 times)", "no expansion"),
+        ("csq", "no group"),
+    ]
+    (unread,) = expected([("seed=0", [Unread(applies=False)])])
+    assert unread.silent[0].citations == "2302.11055, definition 1 (unverified source)"
+    page = page_of(predictions=[("seed=0", [Foretold("kappa"), *off])])
+    folded = page[page.index('<details class="off">') : page.index("</details>")]
+    assert "<summary>3 predictions do not apply</summary>" in folded
+    assert "no expansion" in folded
+    assert page.count("no expansion") == 1
+    assert "kappa" not in folded
 
 
 def test_a_failed_figure_leaves_the_page():
@@ -341,15 +361,32 @@ def test_points_that_did_not_run_are_counted():
 
 def test_each_point_is_a_row_with_its_final_values():
     grid_of = points_grid(measured_table(grid(training, lr=(0.1, 0.25), seed=range(2))))
-    assert grid_of.header == ("lr", "seed", "status", "TestLoss", "wall time")
-    assert grid_of.rows[3] == ("0.25", "1", "finished", "0.09391", "1 s")
+    assert grid_of.header == ("lr", "seed", "status", "TestLoss", "Coef", "wall time")
+    assert grid_of.rows[3] == ("0.25", "1", "finished", "0.09391", "(1, 2)", "1 s")
+
+
+def test_arrays_are_shown_by_their_numbers_or_by_how_many_they_are():
+    """All that an `Analysis` measures may be arrays, of other sizes in other points."""
+    values = {"n": np.eye(2), "m": np.arange(9.0).reshape(3, 3), "k": np.array([np.nan])}
+    rows = {name * 64: Rows.of([(0, 0.5, {"Matrix": value})]) for name, value in values.items()}
+    table = Table.build([Entry(name * 64, {"axis": name}, "finished") for name in values], rows)
+    assert [row[2] for row in points_grid(table).rows] == ["(1, 0, 0, 1)", "9 numbers in [0, 8]", "NaN"]
+    assert points_grid(table).header == ("axis", "status", "Matrix", "wall time")
+
+
+def test_rows_that_repeat_exactly_are_one_with_a_count():
+    entries = [Entry(f"{i:064x}", {}, "failed: memory" if i < 3 else "missing") for i in range(4)]
+    found = points_grid(Table.build(entries, {}))
+    assert (found.header, found.named) == (("points", "status", "wall time"), 1)
+    assert found.rows == (("3", "failed: memory", "–"), ("1", "not run", "–"))  # noqa: RUF001 # the sign for nothing
 
 
 def test_many_points_are_summarised_without_the_seed():
     points = grid(training, lr=(0.1, 0.2), seed=range(250))
     page = page_of((claim(),), (lambda table, axes: curves(axes, table, "TestLoss", by="lr"),), points=points)
     summary = points_grid(measured_table(points))
-    assert summary.header == ("lr", "finished", "TestLoss", "wall time")
+    assert summary.header == ("lr", "finished", "TestLoss", "Coef", "wall time")
+    assert "Of arrays, [smallest, largest] of all their numbers." in summary.notes
     assert [row[:2] for row in summary.rows] == [("0.1", "250 of 250"), ("0.2", "250 of 250")]
     assert "500 points: 500 finished" in Page(page).text
     assert "Training (500 points)" in Page(page).text
@@ -358,8 +395,8 @@ def test_many_points_are_summarised_without_the_seed():
 def test_a_summary_takes_finished_points_alone():
     points = grid(training, lr=(0.1,), seed=range(201))
     whole, lost = measured_table(points), measured_table(points, "diverged at step 11")
-    assert points_grid(whole).rows == (("0.1", "201 of 201", "0.1909 [0.09091, 0.2909]", "1 s"),)
-    assert points_grid(lost).rows == (("0.1", "0 of 201", "–", "–"),)  # noqa: RUF001 # the page's sign for nothing
+    assert points_grid(whole).rows == (("0.1", "201 of 201", "0.1909 [0.09091, 0.2909]", "[1, 2]", "1 s"),)
+    assert points_grid(lost).rows == (("0.1", "0 of 201", "–", "–", "–"),)  # noqa: RUF001 # the page's sign for nothing
     assert "201 points: diverged at step 11" in points_grid(lost).notes
 
 
