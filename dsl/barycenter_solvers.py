@@ -1,6 +1,7 @@
 """Solvers of barycenters that are not exact: on a grid, with few atoms, entropic; what they find is priced exactly."""
 
 import abc
+import math
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -14,10 +15,10 @@ from dsl.barycenters import Barycenter
 from dsl.faults import Fault
 from dsl.fields import Count
 from dsl.sizes import SEARCHED, TABLE, largest, limit, written_size
-from dsl.solving import Solver
+from dsl.solving import Limit, Solver
 from theory import transport
 from theory.transport import alternating, bregman
-from theory.transport.approximate import Approximation, approximation, couplings_bound, padded, squared
+from theory.transport.approximate import SETTLED, Approximation, approximation, couplings_bound, padded, squared
 from theory.transport.barycenters import Measure, expect_variables, fixed_support, grid_support
 
 _VARIABLES = 2**21  # of the linear program of a grid
@@ -65,8 +66,52 @@ class Kept(NamedTuple):
     """The bound of pairs."""
     state: Any
     """Of the algorithm."""
-    done: bool = False
-    """Whether it has converged."""
+    change: float = math.inf
+    """What has to be small, in the last step."""
+
+
+class GridSolver(BarycenterSolver, abstract=True):
+    """One whose answer has its mass on a regular grid of `side` points in each direction."""
+
+    def most_atoms(self, problem: Any) -> int:
+        """Those of the grid."""
+        fields: Any = self
+        return fields.side ** np.shape(problem.measures.points)[2]
+
+
+class AtomSolver(BarycenterSolver, abstract=True):
+    """One whose answer has `atoms` atoms; `most` is how many linear programs can price."""
+
+    most: ClassVar[int] = _ATOMS
+
+    def most_atoms(self, problem: Any) -> int:
+        """The number of atoms."""
+        fields: Any = self
+        return fields.atoms
+
+    def unfit(self, problem: Any) -> Iterable[Fault]:
+        """Adds: atoms that are too many for the linear programs."""
+        yield from super().unfit(problem)
+        yield from _too_many_atoms(problem, self.most_atoms(problem), self.most)
+
+
+class OttSolver(AtomSolver, abstract=True):
+    """One whose `rounds` are OTT's, all of them at once."""
+
+    @property
+    def limit(self) -> Limit:
+        """Its rounds."""
+        fields: Any = self
+        return Limit(fields.rounds, "rounds", "a relative change of the value of", SETTLED)
+
+    def reached(self, step: Any, state: Any, answer: Any) -> tuple[Any, Any]:
+        """OTT's rounds, and how much its value changed in the last."""
+        return state.state.iterations, state.state.change
+
+    def answer(self, problem: Any, state: Any) -> Approximation:
+        """The atoms."""
+        found = state.state
+        return _priced(state, Measure(found.points, found.masses), 0.0, int(found.iterations))
 
 
 def _posed(problem: Any) -> tuple[transport.Problem, Any, float]:
@@ -112,7 +157,7 @@ def _priceable(known: Known, atoms: int, most: int) -> bool:
     return atoms <= most and atoms * known.n <= SEARCHED
 
 
-class FixedGrid(BarycenterSolver, version=2):
+class FixedGrid(GridSolver, version=2):
     """The best measure on a regular grid of `side` points in each direction, by a linear program."""
 
     side: Side
@@ -128,10 +173,6 @@ class FixedGrid(BarycenterSolver, version=2):
         """The measure on the grid."""
         return _priced(state, state.state, 0.0, 1)
 
-    def most_atoms(self, problem: Any) -> int:
-        """Those of the grid."""
-        return self.side ** np.shape(problem.measures.points)[2]
-
     def unfit(self, problem: Any) -> Iterable[Fault]:
         """Adds: a linear program that is too large."""
         yield from super().unfit(problem)
@@ -143,9 +184,10 @@ class FixedGrid(BarycenterSolver, version=2):
                 yield Fault(("side",), f"{says}: take fewer points, {_at_most(most)}; {known.exact}")
 
 
-class FreeSupport(BarycenterSolver, version=2):
+class FreeSupport(AtomSolver, version=2):
     """Atoms of equal mass that move to the means of what they are coupled with; the best of several random starts."""
 
+    most: ClassVar[int] = _MOVING
     atoms: Count
     restarts: Count
     rounds: Count = 100
@@ -165,7 +207,7 @@ class FreeSupport(BarycenterSolver, version=2):
         """A round for every start."""
         posed: Any = state.posed
         moved = alternating.moved(posed.cost, posed.marginals, state.state)
-        return state._replace(state=moved, done=bool(np.all(state.state.values - moved.values <= _CONVERGED)))
+        return state._replace(state=moved, change=float(np.max(state.state.values - moved.values)))
 
     def answer(self, problem: Any, state: Kept) -> Approximation:
         """The start with the least value."""
@@ -173,20 +215,20 @@ class FreeSupport(BarycenterSolver, version=2):
         return _priced(state, Measure(points, np.full(self.atoms, 1 / self.atoms)), 0.0, self.restarts)
 
     def finished(self, problem: Any, state: Kept) -> bool:
-        """Whether no start changes."""
-        return state.done
+        """Whether no start gets better."""
+        return state.change <= _CONVERGED
 
-    def most_atoms(self, problem: Any) -> int:
-        """The number of atoms."""
-        return self.atoms
+    @property
+    def limit(self) -> Limit:
+        """Its rounds."""
+        return Limit(self.rounds, "rounds", "a value that fell in the last by", _CONVERGED)
 
-    def unfit(self, problem: Any) -> Iterable[Fault]:
-        """Adds: atoms that are too many for the linear programs of each round."""
-        yield from super().unfit(problem)
-        yield from _too_many_atoms(problem, self.atoms, _MOVING)
+    def reached(self, step: Any, state: Kept, answer: Any) -> tuple[Any, Any]:
+        """The rounds, and how much the value of some start fell in the last."""
+        return step, state.change
 
 
-class Bregman(BarycenterSolver, version=2):
+class Bregman(GridSolver, version=2):
     """The entropic barycenter on a grid at the inverse temperature eta, by iterative Bregman projections.
 
     `debiased` takes the blur of the entropy off: the barycenter for Sinkhorn divergences.
@@ -219,7 +261,7 @@ class Bregman(BarycenterSolver, version=2):
         grid, given, lines, before = state.state
         with jax.enable_x64(True):
             after = _on_host(bregman.jitted_projection(*given, np.float64(self.eta), before, lines))
-        return state._replace(state=(grid, given, lines, after), done=bool(after.error <= self.tol))
+        return state._replace(state=(grid, given, lines, after), change=float(after.error))
 
     def answer(self, problem: Any, state: Kept) -> Approximation:
         """The masses of the grid, divided by their sum."""
@@ -229,11 +271,12 @@ class Bregman(BarycenterSolver, version=2):
 
     def finished(self, problem: Any, state: Kept) -> bool:
         """Whether the plans have their marginals within tol."""
-        return state.done
+        return state.change <= self.tol
 
-    def most_atoms(self, problem: Any) -> int:
-        """Those of the grid."""
-        return self.side ** np.shape(problem.measures.points)[2]
+    @property
+    def limit(self) -> Limit:
+        """Its sweeps."""
+        return Limit(self.sweeps, "sweeps", "marginal error", self.tol)
 
     def unfit(self, problem: Any) -> Iterable[Fault]:
         """Adds: a grid whose costs to all points, or whose linear programs in the end, are too large."""
@@ -246,7 +289,7 @@ class Bregman(BarycenterSolver, version=2):
                 yield Fault(("side",), f"{says}: {_at_most(most)}; {known.exact}")
 
 
-class EntropicFreeSupport(BarycenterSolver, version=2):
+class EntropicFreeSupport(OttSolver, version=2):
     """As `FreeSupport` from one start, with entropic couplings at the inverse temperature eta, by OTT."""
 
     atoms: Count
@@ -257,21 +300,8 @@ class EntropicFreeSupport(BarycenterSolver, version=2):
         """All rounds."""
         return _by_ott(problem, key, self.atoms, float(self.eta), self.rounds, None)
 
-    def answer(self, problem: Any, state: Kept) -> Approximation:
-        """The atoms."""
-        return _of_ott(state)
 
-    def most_atoms(self, problem: Any) -> int:
-        """The number of atoms."""
-        return self.atoms
-
-    def unfit(self, problem: Any) -> Iterable[Fault]:
-        """Adds: atoms that are too many for the linear programs in the end."""
-        yield from super().unfit(problem)
-        yield from _too_many_atoms(problem, self.atoms, _ATOMS)
-
-
-class LowRankFreeSupport(BarycenterSolver, version=2):
+class LowRankFreeSupport(OttSolver, version=2):
     """As `FreeSupport` from one start, with couplings of low rank, by OTT."""
 
     atoms: Count
@@ -281,19 +311,6 @@ class LowRankFreeSupport(BarycenterSolver, version=2):
     def init(self, problem: Any, key: Key[Array, ""]) -> Kept:
         """All rounds."""
         return _by_ott(problem, key, self.atoms, 1.0, self.rounds, self.rank)
-
-    def answer(self, problem: Any, state: Kept) -> Approximation:
-        """The atoms."""
-        return _of_ott(state)
-
-    def most_atoms(self, problem: Any) -> int:
-        """The number of atoms."""
-        return self.atoms
-
-    def unfit(self, problem: Any) -> Iterable[Fault]:
-        """Adds: atoms that are too many for the linear programs in the end."""
-        yield from super().unfit(problem)
-        yield from _too_many_atoms(problem, self.atoms, _ATOMS)
 
 
 def _at_most(side: int) -> str:
@@ -323,10 +340,6 @@ def _by_ott(problem: Any, key: Key[Array, ""], count: int, eta: float, rounds: i
             points, masses, jnp.asarray(cost.weights), jnp.asarray(start), eta, rounds, rank
         )
         return Kept(posed, lower, _on_host(found))
-
-
-def _of_ott(kept: Kept) -> Approximation:
-    return _priced(kept, Measure(kept.state.points, kept.state.masses), 0.0, int(kept.state.iterations))
 
 
 def _priced(kept: Kept, measure: Measure, error: float, calls: int) -> Approximation:

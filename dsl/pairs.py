@@ -15,7 +15,7 @@ from dsl.barycenters import MeasureFamily, normalised, supports
 from dsl.faults import Fault
 from dsl.fields import Count
 from dsl.measurements import Measurement
-from dsl.solving import Solver
+from dsl.solving import Limit, Solver
 from dsl.transport import TransportProblem
 from theory import transport
 from theory.transport import pairs
@@ -111,6 +111,11 @@ class Sinkhorn(PairSolver, version=2):
     iterations: Count = 10_000
     shares: ClassVar[bool] = True
 
+    @property
+    def limit(self) -> Limit:
+        """Its updates of both potentials."""
+        return Limit(self.iterations, "iterations", "marginal error", self.tol)
+
     def init(self, problem: Any, key: Key[Array, ""]) -> pairs.Scalings:
         """Potentials whose plan has its marginals within tol, in the sum of absolute values."""
         from theory.transport import ott_solvers  # takes more than a second
@@ -133,6 +138,15 @@ class LowRankSinkhorn(PairSolver, version=2):
     rank: Count
     tol: Annotated[float, Field(gt=0)] = 1e-3
     iterations: Count = 2000
+
+    @property
+    def limit(self) -> Limit:
+        """Its steps of mirror descent."""
+        return Limit(self.iterations, "iterations", "a change of the factors of", self.tol)
+
+    def reached(self, step: Any, state: Any, answer: Any) -> tuple[Any, Any]:
+        """The steps and the last change."""
+        return state.iterations, state.change
 
     def init(self, problem: Any, key: Key[Array, ""]) -> pairs.Factors:
         """Its factors."""

@@ -92,6 +92,20 @@ class Program(abc.ABC):
     def observe(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, due: tuple[str, ...]) -> dict[str, Any]:
         """The values of the measurements that are due."""
 
+    def seen(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, due: tuple[str, ...]) -> dict[str, Any]:
+        """What is due, `values`, and whether the state is `healthy` and the run `done`."""
+        values = self.observe(state, knobs, inputs, constants, due)
+        return {"values": values, "healthy": self.healthy(state), "done": self.finished(state)}
+
+    def told_missed(self, experiment: Experiment, missed: float) -> str:
+        """What a reader is told of a run of this structure that ended before what it should reach; never by default.
+
+        Args:
+            experiment: of the run.
+            missed: the positive number of its last `seen`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} sees nothing that was missed")
+
     @property
     def averages(self) -> bool:
         """Whether a step averages over a batch that many devices may share: see `dsl.shards`."""

@@ -3,7 +3,7 @@
 import abc
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -26,6 +26,19 @@ from dsl.spec import Spec
 
 class Problem(Spec, abstract=True):
     """What is to be solved."""
+
+
+class Limit(NamedTuple):
+    """Where an iteration ends although it is not where it should be."""
+
+    most: int
+    """The most steps."""
+    unit: str
+    """What they are called, in the plural."""
+    error: str
+    """What should become small."""
+    tol: Any
+    """How small."""
 
 
 class Solver(Spec, abstract=True):
@@ -63,6 +76,21 @@ class Solver(Spec, abstract=True):
     def finished(self, problem: Any, state: Any) -> Any:
         """Whether to stop before the last step; None where that never happens."""
         return None
+
+    @property
+    def limit(self) -> Limit | None:
+        """Where it ends before its tolerance: a run says so. None where that never happens, or where a bound tells."""
+        return None
+
+    def reached(self, step: Any, state: Any, answer: Any) -> tuple[Any, Any]:
+        """The steps that were made and the error then, as `limit` counts them: by default, what answers say of plans.
+
+        Args:
+            step: of the run.
+            state: the one that was kept.
+            answer: of this state.
+        """
+        return answer.oracle_calls, answer.marginal_error
 
     def unfit(self, problem: Any) -> Iterable[Fault]:
         """Why this cannot solve a problem; a solver that has conditions overrides it."""
@@ -153,11 +181,26 @@ class SolvingProgram(Program):
 
     def observe(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, due: tuple[str, ...]) -> dict[str, Any]:
         """The measurements that are due, of the answer that the state holds."""
+        return self.seen(state, knobs, inputs, constants, due)["values"]
+
+    def seen(self, state: Any, knobs: Any, inputs: Inputs, constants: Any, due: tuple[str, ...]) -> dict[str, Any]:
+        """Adds: `missed`, the error of a solver that has ended before its tolerance, else 0."""
         experiment, streams = self.realised(knobs, inputs, constants)
         whole = SolvingState(state["step"], experiment.by.answer(experiment.problem, state["kept"]))
         of_step = keys.fold(streams.measure, state["step"])
         nouns = self.measurements_in(experiment)
-        return {name: nouns[name](experiment, whole, constants["measure"][name], of_step) for name in due}
+        values = {name: nouns[name](experiment, whole, constants["measure"][name], of_step) for name in due}
+        found = {"values": values, "healthy": self.healthy(state), "done": self.finished(state)}
+        if (limit := experiment.by.limit) is None:
+            return found
+        steps, error = experiment.by.reached(state["step"], state["kept"], whole.answer)
+        return found | {"missed": jnp.where((steps >= limit.most) & (error > limit.tol), error, 0.0)}
+
+    def told_missed(self, experiment: Any, missed: float) -> str:
+        """`Sinkhorn stopped after 1000 iterations with marginal error 0.003 > tol 0.0001`."""
+        limit = experiment.by.limit
+        stopped = f"{type(experiment.by).__name__} stopped after {limit.most} {limit.unit}"
+        return f"{stopped} with {limit.error} {missed:.2g} > tol {limit.tol:.2g}"
 
 
 def _done(finished: Any) -> Any:

@@ -16,9 +16,10 @@ from dsl.fields import Count
 from dsl.identity import walk
 from dsl.realise import Random
 from dsl.references import Reference
-from dsl.solving import Solver
+from dsl.solving import Limit, Solver
 from dsl.transport import Connected, LowRankPlusSparse, Posed, Transport
 from theory import transport
+from theory.transport.sinkhorn import SWEEPS
 
 _LEAST_TOL = 1e-9
 _DIMENSIONS = 3  # of power diagrams
@@ -175,6 +176,16 @@ class MultimarginalSinkhorn(TransportSolver, version=2):
 
     eta: Annotated[float, Field(gt=0)]
     tol: Annotated[float, Field(gt=0)]
+    sweeps: Count = SWEEPS
+
+    @property
+    def limit(self) -> Limit:
+        """Its sweeps over all marginals."""
+        return Limit(self.sweeps, "sweeps", "marginal error", self.tol)
+
+    def reached(self, step: Any, state: Any, answer: Any) -> tuple[Any, Any]:
+        """The sweeps and the error of the plan; two further sums over each marginal are of the answer."""
+        return (answer.oracle_calls - 2) // len(answer.plan.shape), answer.marginal_error
 
     def traces(self, problem: Any) -> bool:
         """Whether numbers are double, and nothing of the problem is a knob, drawn or read."""
@@ -182,18 +193,18 @@ class MultimarginalSinkhorn(TransportSolver, version=2):
         return not given and not jax.tree.leaves(problem) and jnp.result_type(float) == jnp.float64
 
     def rule(self) -> transport.MultimarginalSinkhorn:
-        """With its temperature and tolerance, on the host."""
-        return transport.MultimarginalSinkhorn(float(self.eta), float(self.tol))
+        """With its temperature, tolerance and sweeps, on the host."""
+        return transport.MultimarginalSinkhorn(float(self.eta), float(self.tol), self.sweeps)
 
     def solve(self, posed: transport.Problem) -> transport.Solution:
-        """Sweeps until the marginals are within tol."""
+        """Sweeps until the marginals are within tol, or there were enough."""
         return self.rule().solve(posed)
 
     def init(self, problem: Any, key: Key[Array, ""]) -> Any:
         """The scalings where eta is traced; else the answer."""
         if not isinstance(self.eta, jax.Array):
             return self.solve(problem.posed())
-        return transport.scalings(problem.posed(), self.eta, self.tol)
+        return transport.scalings(problem.posed(), self.eta, self.tol, self.sweeps)
 
     def answer(self, problem: Any, state: Any) -> Any:
         """The plan with its certified interval."""

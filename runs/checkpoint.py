@@ -33,6 +33,7 @@ class Observed:
         values: by measurement (and part of it), arrays with a leading axis of lanes.
         healthy: whether each lane had not diverged.
         done: whether each lane's run had ended.
+        missed: of the last observation, what each lane's run has missed; it is not kept, since a block goes on before.
     """
 
     step: int
@@ -40,6 +41,7 @@ class Observed:
     values: Mapping[str, Any]
     healthy: np.ndarray
     done: np.ndarray
+    missed: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

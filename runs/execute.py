@@ -200,8 +200,9 @@ class Engine:
         if (problem := failure(program, trace)) is not None:
             self._failed([point], ValueError(problem))
             return
-        status = commit(point, program, trace, about, self.store)
-        self.tell({"event": "done", "point": digest(point), "status": status})
+        short = program.told_missed(point, trace.missed) if trace.missed > 0 else None
+        status = commit(point, program, trace, {**about, "short": short} if short else about, self.store)
+        self.tell({"event": "done", "point": digest(point), "status": status, **({"short": short} if short else {})})
 
     def waiting(self, points: Sequence[Experiment], lanes: int) -> list[Experiment]:
         """The points that have to be computed; `refused` grows by those whose records are other than this run's."""

@@ -1,5 +1,6 @@
 """Experiments run in the calling process: for notebooks and tests, where nothing is kept on disk."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +20,9 @@ def run(
         mapper: what maps points over the devices of this process.
         data: the directory of `Stored` arrays; STEPWELL_DATA, or else `data`, if not given.
 
+    Warns:
+        UserWarning: where a solver has ended before its tolerance.
+
     Raises:
         RunError: if the process is not set up for the experiments' precision, or a point fails.
     """
@@ -36,5 +40,7 @@ def run(
     for event in told:
         if event["event"] == "error":
             raise RunError(event["message"])
+        if "short" in event:
+            warnings.warn(event["short"], stacklevel=2)
     found = [store.entry(entry) for entry in entries(study)]
     return Table.build(found, {digest: record.rows for digest, record in store.records.items()})

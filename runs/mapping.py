@@ -109,11 +109,10 @@ class Mapped:
         return self._call("advance", lane, points, n, constants, state)
 
     def observe(self, points: Points, constants: Any, state: Any, due: tuple[str, ...]) -> Any:
-        """The due measurements of each lane, with whether its state is `healthy` and the run `done`."""
+        """The due measurements of each lane, with what else `Program.seen` says."""
 
         def lane(shared: Any, knobs: Any, inputs: Any, constants: Any, state: Any) -> Any:
-            values = self.program.observe(state, knobs, {**inputs, **shared[0]}, constants, due)
-            return {"values": values, "healthy": self.program.healthy(state), "done": self.program.finished(state)}
+            return self.program.seen(state, knobs, {**inputs, **shared[0]}, constants, due)
 
         return self._call(("observe", due), lane, points, 0, constants, state)
 

@@ -27,11 +27,13 @@ class Trace:
         observations: (step, seconds of computing until then, {measurement: value}), in order.
         diverged: the step at which the state was first seen unhealthy; None if that never happened.
         done: whether the run has ended, by its last step or by a rule before it.
+        missed: the error of a solver that has ended before its tolerance; else 0.
     """
 
     observations: list[tuple[int, float, dict[str, Any]]] = field(default_factory=list)
     diverged: int | None = None
     done: bool = False
+    missed: float = 0.0
 
     def note(self, step: int, seconds: float, seen: dict[str, Any], last: bool) -> None:
         """Keep an observation; after the end of a run only the last one says something."""
@@ -40,6 +42,7 @@ class Trace:
         self.observations.append((step, seconds, seen["values"]))
         self.diverged = None if seen["healthy"] else step
         self.done = bool(seen["done"])
+        self.missed = 0.0 if seen.get("missed") is None else float(seen["missed"])
 
     @property
     def over(self) -> bool:
@@ -208,7 +211,8 @@ class _Seen:
             for i, slot in enumerate(self.wave.slots()):
                 # a copy: a view would keep the whole wave's array for each of its blocks
                 mine = jax.tree.map(lambda leaf, at=slot: np.array(leaf[at]), seen)
-                self.histories[i].append(Observed(step, seconds, mine["values"], mine["healthy"], mine["done"]))
+                values, healthy, done = mine["values"], mine["healthy"], mine["done"]
+                self.histories[i].append(Observed(step, seconds, values, healthy, done, mine.get("missed")))
                 self._ended[i] = self._ended[i] | _ended(self.histories[i][-1])
 
     def traces(self) -> list[list[Trace]]:
@@ -220,7 +224,8 @@ class _Seen:
         trace, last = Trace(), self.wave.mapped.program.schedule[-1][0]
         for seen in history:
             values = jax.tree.map(lambda leaf: np.array(leaf[lane]), seen.values)
-            mine = {"values": values, "healthy": seen.healthy[lane], "done": seen.done[lane]}
+            missed = None if seen.missed is None else seen.missed[lane]
+            mine = {"values": values, "healthy": seen.healthy[lane], "done": seen.done[lane], "missed": missed}
             trace.note(seen.step, seen.seconds, mine, seen.step == last)
         return trace
 
@@ -244,7 +249,7 @@ def run_on_host(program: Program, knobs: Any, inputs: Mapping[str, Any]) -> Trac
         if step < last and trace.over:
             continue
         state, now = program.advance(state, knobs, inputs, constants, step - now), step
-        values = jax.tree.map(np.asarray, program.observe(state, knobs, inputs, constants, due))
-        seen = {"values": values, "healthy": program.healthy(state), "done": program.finished(state)}
+        seen = program.seen(state, knobs, inputs, constants, due)
+        seen["values"] = jax.tree.map(np.asarray, seen["values"])
         trace.note(step, time.monotonic() - began, seen, step == last)
     return trace

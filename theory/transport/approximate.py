@@ -15,6 +15,8 @@ from theory.transport.naive import NaiveLp
 from theory.transport.plan import Marginals
 from theory.transport.problem import Problem
 
+SETTLED = 1e-6
+"""The relative change of the value in a round at which atoms stop whose couplings are not exact."""
 _DUST = 1e-12  # mass below which an atom of an iterate is left out
 _FEW = 2**13  # pairs of points, below which one linear program is faster than column generation
 

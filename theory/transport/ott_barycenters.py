@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from theory.arrays import Scalar
+from theory.transport.approximate import SETTLED
 from theory.transport.ott_clouds import (
     Bures,
     FreeBarycenterProblem,
@@ -28,6 +29,8 @@ class Found(NamedTuple):
     """Their masses, with sum 1."""
     iterations: Int[Array, ""]
     """Iterations of the outer loop."""
+    change: Float[Array, ""]
+    """Of the entropic value in the last of them, relative to it; infinite after one."""
 
 
 def entropic_free_support(
@@ -57,9 +60,12 @@ def entropic_free_support(
     """
     linear = Sinkhorn(threshold=1e-4, max_iterations=5000) if rank is None else LRSinkhorn(rank=rank)
     problem = FreeBarycenterProblem(points, masses, weights=weights, epsilon=number(1 / eta))
-    solver = FreeWassersteinBarycenter(linear, min_iterations=1, max_iterations=rounds, threshold=1e-6)
+    solver = FreeWassersteinBarycenter(linear, min_iterations=1, max_iterations=rounds, threshold=SETTLED)
     found = solver(problem, bar_size=len(start), x_init=start)
-    return Found(found.x, found.a, jnp.sum(found.costs != -1))
+    assert (costs := found.costs) is not None  # OTT's hint is wider than what it gives
+    made = jnp.sum(costs != -1)
+    change = jnp.abs(costs[made - 1] - costs[made - 2]) / jnp.abs(costs[made - 1])
+    return Found(found.x, found.a, made, jnp.where(made > 1, change, jnp.inf))
 
 
 def gaussian(

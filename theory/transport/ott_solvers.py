@@ -64,7 +64,8 @@ def low_rank_sinkhorn(pair: Pair, rank: int, tol: Scalar, iterations: int, key: 
     solver, (unit, _) = LRSinkhorn(rank=rank, threshold=number(tol), max_iterations=iterations), standard(pair)
     # epsilon is not used by the solver, but OTT would compute one
     found = solver(LinearProblem(PointCloud(unit.x, unit.y, epsilon=1.0), a=pair.a, b=pair.b), rng=key)
-    return Factors(found.q, found.r, found.g, jnp.asarray(found.n_iters))
+    last = jnp.maximum(jnp.sum(found.errors != -1) - 1, 0)
+    return Factors(found.q, found.r, found.g, jnp.asarray(found.n_iters), found.errors[last])
 
 
 def assignment(pair: Pair) -> Pairing:

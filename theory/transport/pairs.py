@@ -58,6 +58,8 @@ class Factors(NamedTuple):
     """The sums of the columns of both."""
     iterations: Int[Array, ""]
     """Steps of mirror descent."""
+    change: Float[Array, ""]
+    """How much the factors changed in the end, as the solver measures it."""
 
     def dense(self, pair: Pair) -> Float[Array, "n m"]:
         """The plan with all its entries, rounded to exact marginals."""

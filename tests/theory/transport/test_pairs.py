@@ -183,7 +183,7 @@ def balanced(pair: Pair, eta: float) -> Scalings:
 def product(pair: Pair) -> Factors:
     """Of the independent plan."""
     weights = np.asarray([0.25, 0.75], pair.a.dtype)
-    return Factors(np.outer(pair.a, weights), np.outer(pair.b, weights), weights, np.asarray(1))
+    return Factors(np.outer(pair.a, weights), np.outer(pair.b, weights), weights, np.asarray(1), np.asarray(0.0))
 
 
 RIGHT = {
