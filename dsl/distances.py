@@ -1,7 +1,6 @@
 """Distances between representations, and the measurements of an `Analysis` that compare all pairs of them."""
 
 import abc
-import warnings
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
@@ -127,7 +126,8 @@ class Pwcca(Distance):
 class DistanceMatrix(Measurement, version=2):
     """The distances between all pairs of the representations of an analysis, from one decomposition for each.
 
-    Of shape (m, m), or (lams, m, m) for `Gulp`. Representations are centred and scaled to tr Sigma = 1 first.
+    Of shape (m, m), or (lams, m, m) for `Gulp`, in the order of its ridges; since these are knobs, which no name tells,
+    its column is called `DistanceMatrix` beside others too. Representations are centred and scaled to tr Sigma = 1.
     Where one is constant over the inputs, or not finite, the point fails.
     """
 
@@ -140,12 +140,13 @@ class DistanceMatrix(Measurement, version=2):
 
     def unfit(self, experiment: Any) -> Iterable[Fault]:
         """Nouns that are no representations of the same inputs, one input alone, and a precision that is too low."""
-        misfits = list(_unfit(experiment, least=2))
-        yield from misfits
+        yield from _unfit(experiment, least=2)
         yield from (fault.under("distance") for fault in self.distance.unfit(experiment.precision))
-        sizes = () if misfits else {inner(noun).outline() for noun in experiment.of}
-        for doubt in sorted({text for text in (self.distance.doubt(*size) for size in sizes) if text}):
-            warnings.warn(doubt, stacklevel=2)
+
+    def doubts(self, experiment: Any) -> Iterable[str]:
+        """No more inputs than units, where the rank alone decides."""
+        sizes = {inner(noun).outline() for noun in experiment.of}
+        return sorted({text for text in (self.distance.doubt(*size) for size in sizes) if text})
 
     def failure(self, value: Any) -> str | None:
         """Representations without distances."""

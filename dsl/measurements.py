@@ -53,6 +53,10 @@ class Measurement(Spec, abstract=True):
         """Why this cannot be measured of an experiment."""
         return ()
 
+    def doubts(self, experiment: Any) -> Iterable[str]:
+        """Why a value may say little, though it can be measured: a run warns of each once."""
+        return ()
+
     def failure(self, value: Any) -> str | None:
         """Why a value, an array of the host, means that the point has failed; None by default."""
         return None

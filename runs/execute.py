@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -114,6 +115,7 @@ class Engine:
         if problem := outside.misfit(points[0], shared):  # others of the group differ in knobs alone
             self._failed([p for p in points if not done(self.store.status(digest(p)))], ValueError(problem))
             return
+        _warn_of_doubts(points)
         if not program.traced:
             self._run_on_host(program, points, shared)
             return
@@ -277,6 +279,12 @@ def check_shards(program: Program, options: RunOptions) -> None:
     if not program.averages:
         noun = getattr(program.experiment, "protocol", getattr(program.experiment, "by", program.experiment))
         raise RunError(f"--data-shards {shards}: {type(noun).__name__} averages over no batch that devices could share")
+
+
+def _warn_of_doubts(points: Sequence[Experiment]) -> None:
+    pairs = ((item.measurement, point) for point in points for item in point.observed().values())
+    for text in dict.fromkeys(text for noun, point in pairs for text in noun.doubts(point)):
+        warnings.warn(text, stacklevel=2)
 
 
 def _out_of_memory(error: Exception) -> bool:

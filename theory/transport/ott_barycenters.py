@@ -62,7 +62,8 @@ def entropic_free_support(
     problem = FreeBarycenterProblem(points, masses, weights=weights, epsilon=number(1 / eta))
     solver = FreeWassersteinBarycenter(linear, min_iterations=1, max_iterations=rounds, threshold=SETTLED)
     found = solver(problem, bar_size=len(start), x_init=start)
-    assert (costs := found.costs) is not None  # OTT's hint is wider than what it gives
+    costs = found.costs
+    assert costs is not None  # OTT's hint is wider than what it gives
     made = jnp.sum(costs != -1)
     change = jnp.abs(costs[made - 1] - costs[made - 2]) / jnp.abs(costs[made - 1])
     return Found(found.x, found.a, made, jnp.where(made > 1, change, jnp.inf))
