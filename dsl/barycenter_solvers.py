@@ -19,9 +19,8 @@ from dsl.solving import Limit, Solver
 from theory import transport
 from theory.transport import alternating, bregman
 from theory.transport.approximate import SETTLED, Approximation, approximation, couplings_bound, padded, squared
-from theory.transport.barycenters import Measure, expect_variables, fixed_support, grid_support
+from theory.transport.barycenters import MAX_VARIABLES, Measure, expect_variables, fixed_support, grid_support
 
-_VARIABLES = 2**21  # of the linear program of a grid
 _ATOMS = 2**14  # of a measure that linear programs price, which have a row for each
 _MOVING = 2**12  # of a measure that linear programs price in every round
 _CONVERGED = 1e-12
@@ -178,9 +177,9 @@ class FixedGrid(GridSolver, version=2):
         yield from super().unfit(problem)
         if known := _known(problem):
             variables = lambda side: side**known.d * (known.points + 1)
-            if (size := variables(self.side)) > _VARIABLES:
-                most = largest(lambda side: variables(side) <= _VARIABLES, self.side)
-                says = f"{written_size(size)} variables are more than {limit(_VARIABLES)}"
+            if (size := variables(self.side)) > MAX_VARIABLES:
+                most = largest(lambda side: variables(side) <= MAX_VARIABLES, self.side)
+                says = f"{written_size(size)} variables are more than {limit(MAX_VARIABLES)}"
                 yield Fault(("side",), f"{says}: take fewer points, {_at_most(most)}; {known.exact}")
 
 

@@ -119,7 +119,7 @@ def _matrix(network: Any, layer: int | str) -> tuple[Callable[[Any], Any], bool]
         number = network.names.index(name)
         return (lambda network: network.layers[number].weight), False
     for path, transposed in ((f"{name}.weight", False), (f"{name}.kernel", True)):
-        if getattr(network.weights.get(path), "ndim", 0) == 2:
+        if path in network.weights and network.weights[path].ndim == 2:
             return (lambda network, path=path: network.weights[path]), transposed
     return None
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 
+from theory.transport.cost import MAX_DENSE, MAX_LISTED
 from theory.transport.cost import written_size as written_size
+from theory.transport.graphical import MAX_TABLE
 
-TABLE = 2**26
+TABLE = MAX_TABLE
 """The most entries of one array: a table of variable elimination, costs to a grid, points of a reduction."""
-TENSOR = 2**20
+TENSOR = MAX_LISTED
 """The most entries of a tensor that are columns of `NaiveLp()`, and the most answers that brute force goes through."""
-SEARCHED = 2**22
+SEARCHED = MAX_DENSE
 """The most entries of a tensor that is searched exactly where nothing better is known."""
 
 

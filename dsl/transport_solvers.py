@@ -1,6 +1,7 @@
 """Solvers of transport problems: the algorithms of `theory.transport`, on the host unless they can be traced."""
 
 import abc
+import functools
 import math
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
@@ -19,10 +20,9 @@ from dsl.references import Reference
 from dsl.solving import Limit, Solver
 from dsl.transport import Connected, LowRankPlusSparse, Posed, Transport
 from theory import transport
+from theory.transport.barycenter_cost import MAX_DIMENSIONS
+from theory.transport.column_generation import LEAST_TOL
 from theory.transport.sinkhorn import SWEEPS
-
-_LEAST_TOL = 1e-9
-_DIMENSIONS = 3  # of power diagrams
 
 
 class TransportSolver(Solver, abstract=True):
@@ -105,7 +105,7 @@ class ColumnGeneration(SteppedSolver, version=2):
     packages: ClassVar[tuple[str, ...]] = ("highspy",)
     pricing: Literal["structure", "power_diagrams"] = "structure"
     start: Literal["north_west", "rearrangement", "coarse"] = "north_west"
-    tol: Annotated[float, Field(ge=_LEAST_TOL)] = _LEAST_TOL
+    tol: Annotated[float, Field(ge=LEAST_TOL)] = LEAST_TOL
     rounds: Count = 1000
 
     @property
@@ -128,7 +128,7 @@ class ColumnGeneration(SteppedSolver, version=2):
 
     def _too_many_dimensions(self, problem: Any) -> Iterable[Fault]:
         shape = problem.measures.shape
-        if shape is not None and shape[2] > _DIMENSIONS:
+        if shape is not None and shape[2] > MAX_DIMENSIONS:
             yield Fault(("pricing",), _many_dimensions(shape[2]))
 
     def expect(self, posed: transport.Problem) -> None:
@@ -142,13 +142,13 @@ class ColumnGeneration(SteppedSolver, version=2):
         if not isinstance(posed.cost, transport.BarycenterCost):
             kind = type(posed.cost).__name__
             raise ValueError(f"pricing: 'power_diagrams' are searched for a Barycenter, not a {kind}; use 'structure'")
-        if (d := posed.cost.points[0].shape[1]) > _DIMENSIONS:
+        if (d := posed.cost.points[0].shape[1]) > MAX_DIMENSIONS:
             raise ValueError(f"pricing: {_many_dimensions(d)}")
 
     def rule(self) -> transport.ColumnGeneration:
         """With its tolerance, start and rounds."""
         # float32 rounds 1e-9 down, which the algorithm would refuse
-        return transport.ColumnGeneration(max(float(self.tol), _LEAST_TOL), start=self.start, rounds=self.rounds)
+        return transport.ColumnGeneration(max(float(self.tol), LEAST_TOL), start=self.start, rounds=self.rounds)
 
 
 class MultiplicativeWeights(SteppedSolver):
@@ -204,13 +204,13 @@ class MultimarginalSinkhorn(TransportSolver, version=2):
         """The scalings where eta is traced; else the answer."""
         if not isinstance(self.eta, jax.Array):
             return self.solve(problem.posed())
-        return transport.scalings(problem.posed(), self.eta, self.tol, self.sweeps)
+        return transport.scalings(_posed(problem), self.eta, self.tol, self.sweeps)
 
     def answer(self, problem: Any, state: Any) -> Any:
         """The plan with its certified interval."""
         if not isinstance(self.eta, jax.Array):
             return state
-        return transport.entropic(problem.posed(), self.eta, state)
+        return transport.entropic(_posed(problem), self.eta, state)
 
     def unfit(self, problem: Any) -> Iterable[Fault]:
         """Adds: costs whose sums of exponentials are not known."""
@@ -240,6 +240,13 @@ class NaiveLp(TransportSolver, version=2):
             yield Fault((), f"the tensor has about 2^{size:.0f} entries, more than 2^{most:.0f}; {rows}")
 
 
+@functools.lru_cache(maxsize=1)
+def _posed(problem: Any) -> transport.Problem:
+    """A problem that is structure alone, with its arrays, for the programs that begin, observe and go on in a block."""
+    with jax.ensure_compile_time_eval():  # or its arrays would be those of one trace
+        return problem.posed()
+
+
 def _many_dimensions(d: int) -> str:
     fits = "'structure' searches small tensors exactly, larger ones with an open interval"
-    return f"'power_diagrams' are for up to {_DIMENSIONS} dimensions, not {d}; {fits}"
+    return f"'power_diagrams' are for up to {MAX_DIMENSIONS} dimensions, not {d}; {fits}"

@@ -1,10 +1,11 @@
 """Sizes as a reader writes them, and the largest that fits."""
 
+import numpy as np
 import pytest
 
 from dsl.sizes import SEARCHED, TABLE, TENSOR, largest, limit, written_size
 from theory import transport
-from theory.transport.cost import MAX_DENSE
+from theory.transport.cost import expect_dense
 from theory.transport.euler_flow import euler_flow
 
 
@@ -27,8 +28,12 @@ def test_the_largest_that_fits_is_found_by_halves(most):
 
 
 def test_limits_are_those_of_the_algorithms():
-    assert transport.NaiveLp().most == TENSOR
-    assert MAX_DENSE == SEARCHED
+    expect_dense("it", (SEARCHED,))
+    with pytest.raises(ValueError, match=f"more than {SEARCHED}"):
+        expect_dense("it", (SEARCHED + 1,))
+    listed = transport.Problem(transport.TensorCost(np.zeros((TENSOR + 1, 1))), transport.uniform((TENSOR + 1, 1)))
+    with pytest.raises(ValueError, match=f"more than {TENSOR}"):
+        transport.NaiveLp().solve(listed)
     n = largest(lambda n: n**3 <= TABLE, 2**10)
     assert euler_flow(n, 3, "id").shape == (n, n, n)
     with pytest.raises(ValueError, match=f"more than {TABLE}"):

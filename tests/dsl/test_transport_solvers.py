@@ -80,6 +80,16 @@ def test_a_point_of_a_sweep_is_what_it_is_alone_with_its_maps() -> None:
             np.testing.assert_allclose(found["PairMarginals"], [host.plan.pair(0, t) for t in range(3)], atol=1e-9)
 
 
+def test_a_traced_problem_is_posed_once_for_all_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    flow, calls, posed = Transport(EulerFlow(3, 4, "tent"), uniform(3, 4)), [], EulerFlow.posed
+    monkeypatch.setattr(EulerFlow, "posed", lambda cost: calls.append(cost) or posed(cost))
+    with jax.enable_x64(True):
+        found = [run(soft(eta, flow)) for eta in ETAS[:2]]
+    assert len(calls) == 1
+    for eta, values in zip(ETAS, found, strict=False):
+        expect_host({name: at_end[0] for name, at_end in values.items()}, on_host(eta, flow))
+
+
 def test_what_has_knobs_or_is_drawn_runs_on_the_host_and_so_does_single_precision() -> None:
     assert not compile(soft(30.0)).traced  # this process computes in single precision
     with jax.enable_x64(True):

@@ -22,7 +22,8 @@ from theory.transport.cost import (
 from theory.transport.local_search import local_minima, pairwise_bound
 from theory.transport.power_diagram import Sites, minimum
 
-_DIMENSIONS = 3  # boxes have 2^d corners
+MAX_DIMENSIONS = 3  # boxes have 2^d corners
+"""The most dimensions in which power diagrams are searched."""
 _TOLERANCE = 1e-11  # of the squared diameter
 
 
@@ -91,7 +92,7 @@ class BarycenterCost(Cost):
         In more than three dimensions the tensor is searched where it has at most 2^22 entries. Else the search is
         local, and its lower bound, which comes from pairs of measures, may stay below the minimum.
         """
-        high_dimensional = self.points[0].shape[1] > _DIMENSIONS
+        high_dimensional = self.points[0].shape[1] > MAX_DIMENSIONS
         if high_dimensional and math.prod(self.shape) <= MAX_DENSE:
             return dense(self).price(p)
         origin, low, high = self._box()

@@ -16,7 +16,8 @@ from theory.transport.cost import written_size
 from theory.transport.plan import Marginals, SparsePlan, monotone_plan
 from theory.transport.problem import Problem, Solution
 
-_MOST_VARIABLES = 2**21
+MAX_VARIABLES = 2**21
+"""The most variables of the linear program of a fixed support."""
 _TOLERANCE = 1e-10  # the least that HiGHS accepts
 
 
@@ -144,9 +145,9 @@ def expect_variables(cost: BarycenterCost, m: int) -> None:
     Raises:
         ValueError: if there are more than 2^21 variables.
     """
-    if (size := m * (sum(cost.shape) + 1)) > _MOST_VARIABLES:
+    if (size := m * (sum(cost.shape) + 1)) > MAX_VARIABLES:
         raise ValueError(
-            f"fixed_support: {written_size(size)} variables, more than {_MOST_VARIABLES}; take fewer points than {m}, "
+            f"fixed_support: {written_size(size)} variables, more than {MAX_VARIABLES}; take fewer points than {m}, "
             f"or free_support: its linear program has {sum(cost.shape)} rows"
         )
 

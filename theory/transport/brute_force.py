@@ -5,9 +5,8 @@ import math
 
 import numpy as np
 
+from theory.transport.cost import MAX_LISTED
 from theory.transport.reductions import Adjacency
-
-_MOST = 2**20
 
 
 def most_pairs(adjacency: Adjacency, k: int) -> int:
@@ -48,5 +47,5 @@ def max_cut(adjacency: Adjacency) -> int:
 
 
 def _expect_few(count: int, what: str) -> None:
-    if count > _MOST:
-        raise ValueError(f"brute force: {count:.3g} {what}, more than {_MOST}; take a smaller graph")
+    if count > MAX_LISTED:
+        raise ValueError(f"brute force: {count:.3g} {what}, more than {MAX_LISTED}; take a smaller graph")

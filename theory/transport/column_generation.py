@@ -22,7 +22,8 @@ Start: TypeAlias = Literal["north_west", "rearrangement", "coarse"]
 first ones too; where there are few points or more than three dimensions, this is `monotone_plan`.
 """
 
-_LEAST_TOL = 1e-9
+LEAST_TOL = 1e-9
+"""The smallest gap at which to stop, as a part of the range of the cost."""
 
 
 class State(NamedTuple):
@@ -71,7 +72,7 @@ class ColumnGeneration:
     Source: arXiv 2008.03006 (from memory, unverified); Wentges 1997 for the smoothing (from memory, unverified).
     """
 
-    tol: float = 1e-9
+    tol: float = LEAST_TOL
     smoothing: float = 0.5
     batch: int = 300
     purge: int = 20
@@ -79,8 +80,8 @@ class ColumnGeneration:
     rounds: int = 10_000
 
     def __post_init__(self) -> None:
-        if not self.tol >= _LEAST_TOL:
-            raise ValueError(f"ColumnGeneration: tol is {self.tol}, expected at least {_LEAST_TOL} of the cost's range")
+        if not self.tol >= LEAST_TOL:
+            raise ValueError(f"ColumnGeneration: tol is {self.tol}, expected at least {LEAST_TOL} of the cost's range")
         if not 0 <= self.smoothing < 1:
             raise ValueError(f"ColumnGeneration: smoothing is {self.smoothing}, expected a weight in [0, 1)")
         for name in ("batch", "purge", "rounds"):

@@ -33,6 +33,9 @@ Given: TypeAlias = np.ndarray | Array | Sequence[Any]
 MAX_DENSE = 2**22
 """The most entries of a tensor that is written down."""
 
+MAX_LISTED = 2**20
+"""The most entries of a tensor that are columns of a linear program, and the most answers that are gone through."""
+
 _NEAREST = 10  # entries of a row to begin with: with 20 of 500 it is no faster
 
 

@@ -25,7 +25,8 @@ from theory.transport.cost import (
 )
 from theory.transport.elimination import Table, eliminate, elimination_order, largest_table, traced_back
 
-_MAX_TABLE = 2**26
+MAX_TABLE = 2**26
+"""The most entries of a table of variable elimination."""
 
 
 class GraphicalCost(SoftCost):
@@ -54,9 +55,9 @@ class GraphicalCost(SoftCost):
             _expect_clique(c, clique, factor)
         _expect_sizes(self.cliques, self.factors)
         largest = max(largest_table(self.cliques, self.shape, self.order(i)) for i in range(len(self.shape)))
-        if largest > _MAX_TABLE:
+        if largest > MAX_TABLE:
             raise ValueError(
-                f"GraphicalCost: elimination needs a table of {largest:.3g} entries, more than {_MAX_TABLE}: "
+                f"GraphicalCost: elimination needs a table of {largest:.3g} entries, more than {MAX_TABLE}: "
                 f"the treewidth of the cliques is too large for n = {max(self.shape)}"
             )
 

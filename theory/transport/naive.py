@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from theory.transport.cost import dense, every_tuple, written_size
+from theory.transport.cost import MAX_LISTED, dense, every_tuple, written_size
 from theory.transport.master import Master
 from theory.transport.plan import SparsePlan
 from theory.transport.problem import Problem, Solution
@@ -18,7 +18,7 @@ class NaiveLp:
         most: the most entries of a tensor that is accepted.
     """
 
-    most: int = 2**20
+    most: int = MAX_LISTED
 
     def solve(self, problem: Problem) -> Solution:
         """The optimal plan and potentials.
