@@ -43,6 +43,7 @@ from dsl.features import BlockCirculance, FeatureMatrix, SupportMass
 from dsl.fields import Count, Knob, Seed, Static
 from dsl.flows import Flow
 from dsl.gaussians import BuresFixedPoint, GaussianBarycenter, Moments
+from dsl.graph_problems import Clique, MaxCut
 from dsl.graphs import Complete, Cycle, Graph, RandomGraph
 from dsl.groups import (
     Group,
@@ -85,18 +86,8 @@ from dsl.program import Program, compile
 from dsl.protocols import Descent, Protocol
 from dsl.rates import Cosine, Piecewise, Rate
 from dsl.realise import Seeded
-from dsl.reductions import (
-    BruteForce,
-    ByReduction,
-    Clique,
-    CliqueToBarycenter,
-    CliqueToTransport,
-    CutToTransport,
-    KelleyCuts,
-    MaxCut,
-    Reduced,
-    Reduction,
-)
+from dsl.reduction_solvers import BruteForce, ByReduction, KelleyCuts
+from dsl.reductions import CliqueToBarycenter, CliqueToTransport, CutToTransport, Reduced, Reduction
 from dsl.representations import Representation
 from dsl.rest import Rest
 from dsl.results import Result, Stored, Trained

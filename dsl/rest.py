@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from dsl.domains import inner
-from dsl.faults import Fault
+from dsl.faults import Fault, folded
 from dsl.laws import Nodes, support
 from dsl.tasks import Task
 
@@ -67,7 +67,7 @@ class Rest(Task[Any, Any]):
     def unfit(self, task: Any) -> Iterable[Fault]:
         """A task that is no sample without replacement, or one that leaves nothing."""
         if not hasattr(task, "noun") or getattr(task, "replace", True):
-            yield Fault((), f"Rest() is what a Sample(..., replace=False) left; the task is {task!r}")
+            yield Fault((), f"Rest() is what a Sample(..., replace=False) left; the task is {folded(task)}")
         elif (left := support(task.noun) - task.n) < (1 if self.part == "all" else 2):
             yield Fault((), f"{self!r} is empty: {task.n} of the {task.n + left} points of the law are drawn")
 

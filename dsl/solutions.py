@@ -12,9 +12,10 @@ from dsl.barycenter_solvers import BarycenterSolver
 from dsl.barycenters import Barycenter
 from dsl.faults import Fault, folded
 from dsl.gaussians import BuresFixedPoint
+from dsl.graph_problems import Clique
 from dsl.measurements import Measurement
 from dsl.pairs import PairSolver
-from dsl.reductions import BruteForce, ByReduction, Clique, KelleyCuts
+from dsl.reduction_solvers import BruteForce, ByReduction, KelleyCuts
 from dsl.solving import Solver
 from dsl.transport_solvers import TransportSolver
 from theory.arrays import library_of

@@ -8,10 +8,10 @@ import numpy as np
 
 from dsl.barycenters import Barycenter
 from dsl.domains import inner
+from dsl.graph_problems import Clique, MaxCut
 from dsl.graphs import Complete
 from dsl.pairs import Sinkhorn
 from dsl.prediction import Prediction
-from dsl.reductions import Clique, MaxCut
 from dsl.sizes import written_size
 from dsl.solving import Solving
 from dsl.spec import Spec

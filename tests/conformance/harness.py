@@ -124,12 +124,12 @@ from dsl import (
 )
 from dsl.domains import inner, stands_for_noun
 from dsl.faults import written
+from dsl.graph_problems import GraphProblem
 from dsl.identity import walk
 from dsl.instances import InstanceMeasurement
 from dsl.measurements import Observed
 from dsl.polynomials import Character, Monomial
 from dsl.program import references
-from dsl.reductions import GraphProblem
 from dsl.references import Reference, Slot
 from dsl.solutions import AtomMeasurement, SolutionMeasurement
 from tests.conformance.candidates import variants
