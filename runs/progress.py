@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 PLAIN_SECONDS = 10.0
+NEARLY_ALL = 0.99
+"""Of the steps: what is left after it may be few steps of much work, about which their number says nothing."""
 
 
 class Meter:
@@ -73,7 +75,7 @@ class Meter:
     def _line(self) -> None:
         self.shown = time.monotonic()
         share, spent = min(1.0, self.done_steps / self.steps), self.shown - self.began
-        left = f", about {spent * (1 - share) / share:.0f} s left" if 0 < share < 1 else ""
+        left = f", about {spent * (1 - share) / share:.0f} s left" if 0 < share < NEARLY_ALL else ""
         done = f"{self.done_points}/{self.points} points, {100 * share:.0f} % of the steps"
         print(f"{self.name}: {done}, {spent:.0f} s{left}", file=self.stream, flush=True)
 
