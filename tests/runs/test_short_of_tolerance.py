@@ -1,5 +1,6 @@
 """A solver that has used up its steps before its tolerance says so: in the record, in the events, and as a warning."""
 
+import io
 import re
 import warnings
 
@@ -8,9 +9,11 @@ import pytest
 
 from dsl import *
 from runs.execute import execute
+from runs.heard import Heard
 from runs.here import run
 from runs.options import RunOptions
 from runs.plan import stages
+from runs.progress import Meter
 from runs.store import InMemory
 
 FLOW = Transport(EulerFlow(4, 3, "rev"), uniform(4, 3))
@@ -72,6 +75,16 @@ def test_records_and_events_say_it_of_each_point_of_a_traced_sweep():
     assert soft is careless is None
     assert re.fullmatch(r"MultimarginalSinkhorn stopped after 2 sweeps with marginal error (\S+) > tol 1e-06", cold)
     assert float(cold.split()[8]) == pytest.approx(error, rel=0.05)
+
+
+def test_a_run_says_it_of_the_point():
+    solving = lambda sweeps: Solving(SQUARE, Bregman(side=5, eta=40.0, sweeps=sweeps), (Objective(),))
+    points, stream = grid(solving, sweeps=(2, 3)), io.StringIO()
+    heard, meter = Heard.of(points), Meter("mine", 2, 2, stream)
+    for stage in stages(point.spec for point in points):
+        execute(stage.groups, InMemory(), RunOptions(), lambda event: heard.hear(event, meter))
+    found = [line.partition(" with marginal error ")[0] for line in stream.getvalue().splitlines()]
+    assert found == [f"point {i} (sweeps={i + 2}): Bregman stopped after {i + 2} sweeps" for i in range(2)]
 
 
 def test_a_run_that_is_observed_no_further_than_it_was_asked_has_missed_nothing():
