@@ -41,15 +41,20 @@ SHORT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("problem", "short", "enough", "message"), SHORT.values(), ids=SHORT)
-@pytest.mark.parametrize("measure", [Objective(), OracleCalls()], ids=repr)
-def test_a_solver_says_that_it_stopped_before_its_tolerance(problem, short, enough, message, measure):
+SLOW = ("pair", "low rank", "entropic atoms")
+
+
+@pytest.mark.parametrize(
+    ("problem", "short", "enough", "message"),
+    [pytest.param(*case, id=name, marks=[pytest.mark.slow] * (name in SLOW)) for name, case in SHORT.items()],
+)
+def test_a_solver_says_that_it_stopped_before_its_tolerance(problem, short, enough, message):
     """Whatever is measured; and one that has come to its tolerance says nothing."""
     with pytest.warns(UserWarning, match=f"^{message}$"):
-        run(Solving(problem, short, (measure,)))
+        run(Solving(problem, short, (OracleCalls(),)))
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        run(Solving(problem, enough, (measure,)))
+        run(Solving(problem, enough, (OracleCalls(),)))
 
 
 def done(points):
