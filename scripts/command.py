@@ -263,7 +263,7 @@ class Diff:
     """Print field by field in what two experiments differ; status 0 if in nothing, 1 if they differ."""
 
     a: Annotated[Positional[str], arg(metavar="A")]
-    """A study or a file, with :I for its point number I, or at least six digits of a record's digest."""
+    """A study or a file, with :I for its point I, or a record: its path, or at least six digits of its digest."""
     b: Annotated[Positional[str | None], arg(metavar="[B]")] = None
     """The same; A again if not given, which --set then changes."""
     scale: Annotated[str | None, arg(metavar="{smoke,small,paper}")] = None

@@ -396,6 +396,8 @@ def test_diff_of_files_and_records(capsys, study, experiment):
     assert out[-1] == "seed  1  2"
     recorded(Path("r"), experiment, spec.digest)
     assert answer(["diff", "a.json", spec.digest, "--records", "r"]) == 0
+    assert answer(["diff", f"r/points/{spec.digest}", f"r/points/{digest[:8]}"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "seed  2  1"
     recorded(Path("r"), other, spec.digest)
     capsys.readouterr()
     assert "holds the spec of another point" in refused(capsys, "diff", "a.json", spec.digest, "--records", "r")
@@ -416,9 +418,16 @@ def test_a_record_with_a_noun_of_a_file_is_read_after_the_file(capsys, study):
 def test_diff_of_what_there_is_not(capsys, study):
     for digest in ("a" * 64, "aaaaaaa" + "b" * 57):
         recorded(Path("records"), {}, digest)
-    assert "abcdef0 is the beginning of no record in records" in refused(capsys, "diff", "abcdef0", study)
+    assert "abcdef0 is the beginning of no record in records, which has 2" in refused(capsys, "diff", "abcdef0", study)
+    assert "(did you mean 'aaaaaaabbbbb'?)" in refused(capsys, "diff", "aaaaaaabbbbc")
+    assert "no record in gone, where there is none" in refused(capsys, "diff", "abcdef0", "--records", "gone")
+    assert "records/points: is no record; expected DIR/points/DIGEST" in refused(capsys, "diff", "records/points")
+    assert "records/point/aaa: there is no such record; expected" in refused(capsys, "diff", "records/point/aaa")
+    assert "abcdef0 is the beginning of no record in records" in refused(capsys, "diff", "records/points/abcdef0")
     assert "aaaaaaa is the beginning of 2 records: aaaaaaaaaaaa, aaaaaaabbbbb" in refused(capsys, "diff", "aaaaaaa")
-    assert "the last point of mine is number 5" in refused(capsys, "diff", study, f"{study}:6")
+    for number in ("6", "-1", "x", ""):
+        err = refused(capsys, "diff", study, f"{study}:{number}")
+        assert f"{study}:{number}: mine has the points 0 to 5, got {number or 'none'} after the colon" in err
     assert "--set: protocol.step: no such field" in refused(capsys, "diff", study, "--set", "protocol.step=3")
     assert "--set changes nothing in it" in refused(capsys, "diff", study, "a" * 64, "--set", "seed=3")
     assert "cannot be read: Experiment: " in refused(capsys, "diff", "a" * 64)
