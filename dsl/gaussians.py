@@ -12,7 +12,7 @@ from pydantic import Field
 from dsl.faults import Fault
 from dsl.fields import Count
 from dsl.measurements import Measurement
-from dsl.solving import Problem, Solver
+from dsl.solving import Limit, Problem, Solver
 from theory.transport import gaussians
 
 
@@ -58,28 +58,43 @@ def _positive(rows: tuple[tuple[float, ...], ...], d: int) -> bool:
     return bool((matrix == matrix.T).all() and np.linalg.eigvalsh(matrix)[0] > 0)
 
 
-class BuresFixedPoint(Solver):
-    """The fixed-point iteration of the covariance, by OTT; `tol` is the mean squared change at which to stop."""
+class BuresFixedPoint(Solver, version=2):
+    """The fixed-point iteration of the covariance, until |sum_i lambda_i A_i - I| <= tol.
 
-    tol: Annotated[float, Field(gt=0)] = 1e-12
+    A_i are the maps from the Gaussian to the others. The value is then within about tol^2 of the least.
+    """
+
+    tol: Annotated[float, Field(gt=0)] = 1e-5
     rounds: Count = 100
 
     @property
     def last(self) -> int:
-        """0: the answer comes at once."""
-        return 0
+        """The most rounds."""
+        return self.rounds
 
-    def init(self, problem: Any, key: Key[Array, ""]) -> Any:
-        """Mean and covariance."""
-        from theory.transport import ott_barycenters  # takes more than a second
+    def init(self, problem: Any, key: Key[Array, ""]) -> gaussians.Iterate:
+        """The weighted mean of the covariances."""
+        _, covariances, weights = problem.arrays()
+        return gaussians.first_iterate(covariances, weights)
 
-        means, covariances, weights = problem.arrays()
-        return ott_barycenters.gaussian(means, covariances, weights, self.tol, self.rounds)
+    def step(self, problem: Any, state: gaussians.Iterate, key: Key[Array, ""]) -> gaussians.Iterate:
+        """A round."""
+        _, covariances, weights = problem.arrays()
+        return gaussians.next_iterate(covariances, weights, state)
 
-    def answer(self, problem: Any, state: Any) -> gaussians.Centre:
+    def answer(self, problem: Any, state: gaussians.Iterate) -> gaussians.Centre:
         """The Gaussian, with its value and its dual bound."""
-        (means, covariances, weights), (mean, covariance) = problem.arrays(), state
-        return gaussians.centre(means, covariances, weights, mean, covariance, self.rounds)
+        means, covariances, weights = problem.arrays()
+        return gaussians.centre(means, covariances, weights, weights @ means, state.covariance, state.rounds)
+
+    def finished(self, problem: Any, state: gaussians.Iterate) -> Any:
+        """Whether the maps have the mean that they should have."""
+        return state.error <= self.tol
+
+    @property
+    def limit(self) -> Limit:
+        """Its rounds."""
+        return Limit(self.rounds, "rounds", "maps whose mean is off the identity by", self.tol)
 
     def unfit(self, problem: Any) -> Iterable[Fault]:
         """A problem other than a barycenter of Gaussians."""

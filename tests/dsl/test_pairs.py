@@ -99,7 +99,15 @@ def test_gaussians_on_a_line_average_their_deviations():
     np.testing.assert_allclose(found["Moments"], [[3.0], [2.5**2]], rtol=1e-5)
     expected = 0.25 * (9 + 1.5**2) + 0.75 * (1 + 0.5**2)
     assert found["Objective"] == pytest.approx(expected, rel=1e-5)
-    assert found["DualBound"] == pytest.approx(expected, rel=1e-4)
+    assert found["DualBound"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_iteration_of_covariances_ends_when_its_bound_has_closed():
+    covariances = (((1.0, 0.5), (0.5, 2.0)), ((3.0, -1.0), (-1.0, 1.0)), ((0.2, 0.0), (0.0, 5.0)))
+    problem = GaussianBarycenter(((0.0, 0.0),) * 3, covariances)
+    found = last(problem, BuresFixedPoint(), Objective(), DualBound(), OracleCalls())
+    assert 2 <= found["OracleCalls"] < 20
+    assert found["Objective"] == pytest.approx(found["DualBound"], rel=1e-5)
 
 
 @pytest.mark.parametrize(

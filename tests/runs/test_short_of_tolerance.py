@@ -19,6 +19,9 @@ from runs.store import InMemory
 FLOW = Transport(EulerFlow(4, 3, "rev"), uniform(4, 3))
 PLANE = Wasserstein(SparseSquare(n=5, k=2))
 SQUARE = Barycenter(SparseSquare(n=5, k=3))
+GAUSSIANS = GaussianBarycenter(
+    ((0.0, 0.0),) * 3, (((1.0, 0.5), (0.5, 2.0)), ((3.0, -1.0), (-1.0, 1.0)), ((0.2, 0.0), (0.0, 5.0)))
+)
 SHORT = {
     "multimarginal": (
         FLOW, MultimarginalSinkhorn(eta=200.0, tol=1e-4, sweeps=2), MultimarginalSinkhorn(eta=200.0, tol=1e-4),
@@ -38,6 +41,9 @@ SHORT = {
     "entropic atoms": (
         SQUARE, EntropicFreeSupport(atoms=3, eta=50.0, rounds=3), EntropicFreeSupport(atoms=3, eta=50.0),
         r"EntropicFreeSupport stopped after 3 rounds with a relative change of the value of [\d.e-]+ > tol 1e-06"),
+    "Gaussians": (
+        GAUSSIANS, BuresFixedPoint(rounds=1), BuresFixedPoint(),
+        r"BuresFixedPoint stopped after 1 rounds with maps whose mean is off the identity by 0\.\d+ > tol 1e-05"),
 }  # fmt: skip
 
 

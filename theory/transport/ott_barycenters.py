@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, Int
 from theory.arrays import Scalar
 from theory.transport.approximate import SETTLED
 from theory.transport.ott_clouds import (
-    Bures,
     FreeBarycenterProblem,
     FreeWassersteinBarycenter,
     LRSinkhorn,
@@ -67,31 +66,3 @@ def entropic_free_support(
     made = jnp.sum(costs != -1)
     change = jnp.abs(costs[made - 1] - costs[made - 2]) / jnp.abs(costs[made - 1])
     return Found(found.x, found.a, made, jnp.where(made > 1, change, jnp.inf))
-
-
-def gaussian(
-    means: Float[Array, "k d"], covariances: Float[Array, "k d d"], weights: Float[Array, "k"], tol: Scalar, rounds: int
-) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
-    """The barycenter of Gaussians, by the fixed-point iteration of its covariance; on a line, deviations are averaged.
-
-    Args:
-        means: of the Gaussians.
-        covariances: of the Gaussians, positive definite.
-        weights: lambda, with sum 1.
-        tol: the mean squared change of the entries of the covariance in a round at which to stop.
-        rounds: the most rounds.
-
-    Returns:
-        Its mean and its covariance.
-
-    Source: Alvarez-Esteban et al. 2016 (from memory, unverified), as OTT has it.
-    """
-    k, d = means.shape
-    if d == 1:  # OTT loses the axes of matrices of one entry
-        return weights @ means, jnp.tensordot(weights, jnp.sqrt(covariances), 1) ** 2
-    # square roots are iterated to a tolerance that is relative to nothing, so covariances are brought to order one
-    scale = jnp.mean(jnp.trace(covariances, axis1=1, axis2=2)) / d
-    given = jnp.concatenate([means, (covariances / scale).reshape(k, d * d)], axis=1)
-    roots = {"threshold": 100 * float(jnp.finfo(means.dtype).eps), "max_iterations": 100, "regularization": 0.0}
-    found, _ = Bures(d).barycenter(weights, given, tolerance=number(tol), sqrtm_kw=roots, max_iterations=rounds)
-    return found[:d], scale * found[d:].reshape(d, d)

@@ -18,7 +18,6 @@ from theory.transport.rows import Rows
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # OTT imports jaxopt, which says that it is not maintained
-    from ott.geometry.costs import Bures as Bures
     from ott.geometry.geometry import Geometry as Geometry
     from ott.geometry.pointcloud import PointCloud
     from ott.problems.linear.barycenter_problem import FreeBarycenterProblem as FreeBarycenterProblem
