@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dsl import Stored, StoredExamples
+from dsl import Stored, StoredExamples, StoredMeasures
 from runs.arrays import read_arrays
 from runs.files import content_hash, replacing
 from runs.images import read_images
@@ -62,7 +62,7 @@ def add(source: Path, name: str | None = None, data: Path | None = None) -> Adde
 
 
 def told(added: Added) -> Iterator[str]:
-    """Lines on what was added: its noun first, then its arrays, and the task that they make."""
+    """Lines on what was added: its noun first, then its arrays, and the measures and the task that they make."""
     yield repr(added.noun)
     for name, array in added.arrays.items():
         bad = array.size - np.count_nonzero(np.isfinite(array))
@@ -70,15 +70,35 @@ def told(added: Added) -> Iterator[str]:
         yield f"  {shown}: {array.dtype}, shape {array.shape}" + (f"; {bad} are NaN or infinite" if bad else "")
     if added.classes:
         yield f"  classes: {', '.join(f'{i} {name}' for i, name in enumerate(added.classes))}"
+    yield from _told_measures(added)
     task = _examples(added)
     if isinstance(task, StoredExamples):
         yield f"as a task: {task!r}"
+    if isinstance(task, StoredExamples) or (task is None and measures_of(added) is not None):
         return
     if task is not None:
         yield f"x and y make no task: {task}"
     columns = len(added.arrays) > 1 and all(array.ndim == 1 for array in added.arrays.values())
     shape, x, what = ("(k,)", "('...', '...')", "k + 1 columns") if columns else ("...", "'...'", "two arrays")
     yield f"StoredExamples({added.noun!r}, n=..., x_shape={shape}, x={x}, y='...') makes a task of {what}"
+
+
+def measures_of(added: Added) -> StoredMeasures | None:
+    """The measures that an array `points`, with `masses` or without, makes; None where it is not there or not fit."""
+    noun = StoredMeasures(added.noun)
+    return noun if "points" in added.arrays and not list(noun.misfits(added.arrays)) else None
+
+
+def _told_measures(added: Added) -> Iterator[str]:
+    """A line on the measures that an array `points` makes, or why it makes none."""
+    if "points" not in added.arrays:
+        return
+    if (found := measures_of(added)) is not None:
+        equal = "" if "masses" in added.arrays else ", of equal masses, because there is no array 'masses'"
+        yield f"as measures{equal}: {found!r}"
+        return
+    misfits = StoredMeasures(added.noun).misfits(added.arrays)
+    yield f"points make no measures: {'; '.join(fault.problem for fault in misfits)}"
 
 
 def task_of(added: Added) -> StoredExamples | None:

@@ -114,6 +114,21 @@ def test_what_makes_no_task_is_told_with_the_reason(arrays, why):
     assert advice.endswith("x='...', y='...') makes a task of two arrays")
 
 
+def test_the_noun_of_measures_is_printed_where_the_points_are_some():
+    points, masses = RNG.normal(size=(3, 4, 2)), np.full((3, 4), 0.25)
+    noun, *_, line = told(add(npz(points=points, masses=masses)))
+    assert line == f"as measures: {StoredMeasures(eval(noun))!r}"
+    noun, *_, line = told(add(npz("b.npz", points=points, weights=masses)))
+    equal = "as measures, of equal masses, because there is no array 'masses': "
+    assert line == f"{equal}{StoredMeasures(eval(noun))!r}"
+    *_, line, task = told(add(npz("c.npz", points=points, x=X, y=Y)))
+    assert line.startswith(equal)
+    assert task.startswith("as a task: ")
+    *_, line, advice = told(add(npz("d.npz", points=points, masses=masses[:2])))
+    assert line == "points make no measures: masses have shape (2, 4), expected (3, 4), one a point"
+    assert advice.endswith("makes a task of two arrays")
+
+
 def test_columns_are_told_to_be_taken_together():
     parquet.database().execute(
         "copy (select i / 3 as a, i * i as b, i % 3 as kind from range(20) t(i)) to 'a.parquet' (format parquet)"
