@@ -12,6 +12,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
+from runs.misspelt import meant
+
 OURS = tuple(Path(__file__).parents[1] / name for name in ("theory", "dsl", "runs", "scripts"))
 STDLIB = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib"))
 
@@ -96,7 +98,7 @@ def told(error: BaseException) -> str:
     if not theirs:
         return "".join(traceback.format_exception(error)).rstrip()
     # without the notes that libraries add about frames which are left out here
-    return "".join([*traceback.StackSummary.from_list(theirs).format(), f"{type(error).__name__}: {error}"])
+    return "".join([*traceback.StackSummary.from_list(theirs).format(), _said(error)])
 
 
 def is_known(path: Path) -> bool:
@@ -110,7 +112,12 @@ def _told(error: BaseException, folder: Path) -> str:
     lines = traceback.StackSummary.from_list(frames).format()
     if isinstance(error, SyntaxError):
         return "".join([*lines, *traceback.format_exception_only(error)]).rstrip()
-    return "".join([*lines, f"{type(error).__name__}: {error}"]).rstrip(": ")
+    return "".join([*lines, _said(error)]).rstrip(": ")
+
+
+def _said(error: BaseException) -> str:
+    """An exception in a line, with the nearest name where it is about one that does not exist."""
+    return f"{type(error).__name__}: {error}{meant(error)}"
 
 
 def _is_users(path: Path, folder: Path) -> bool:
