@@ -15,6 +15,7 @@ from dsl.barycenters import MeasureFamily, normalised, supports
 from dsl.faults import Fault
 from dsl.fields import Count
 from dsl.measurements import Measurement
+from dsl.sizes import TABLE, limit, written_size
 from dsl.solving import Limit, Solver
 from dsl.transport import TransportProblem
 from theory import transport
@@ -69,6 +70,12 @@ class Wasserstein(TransportProblem, version=2):
             raise ValueError(f"Wasserstein: expected 2 measures, got {len(points)}")
         x, y = points
         return transport.Problem(transport.TensorCost(np.sum((x[:, None] - y) ** 2, axis=2)), masses)
+
+    def too_large(self) -> Iterable[Fault]:
+        """A matrix that would fill the memory."""
+        if self.shape is not None and (size := math.prod(self.shape)) > TABLE:
+            says = f"{' x '.join(map(str, self.shape))} squared distances are {written_size(size)} numbers"
+            yield Fault((), f"{says}, more than {limit(TABLE)}: Sinkhorn(...) makes them row by row")
 
 
 def _refuse_far(points: Float[np.ndarray, "k n d"]) -> None:
@@ -201,6 +208,8 @@ class Assignment(PairSolver, version=2):
         yield from super().unfit(problem)
         if isinstance(problem, Wasserstein) and problem.shape and len(set(problem.shape)) > 1:
             yield Fault((), f"Assignment pairs equal numbers of points, not {problem.shape}: use NaiveLp()")
+        elif isinstance(problem, Wasserstein):
+            yield from problem.too_large()
 
 
 class Coupling(Measurement):

@@ -44,6 +44,10 @@ class Posed(Problem, abstract=True):
     def posed(self) -> Any:
         """The cost with its marginals or potentials as arrays, on the host."""
 
+    def too_large(self) -> Iterable[Fault]:
+        """Why these arrays would be too large, whatever the solver does with them."""
+        return ()
+
 
 Size = Annotated[int, Field(ge=1, le=2**18)]
 """A number of points, or of marginals, which are listed."""

@@ -53,6 +53,8 @@ class TransportSolver(Solver, abstract=True):
         if not (isinstance(problem, Posed) and problem.gives == "transport"):
             kind = type(problem).__name__
             yield Fault((), f"{type(self).__name__} solves transport; {kind} takes BruteForce() or ByReduction(...)")
+        else:
+            yield from problem.too_large()
 
 
 class SteppedSolver(TransportSolver, abstract=True):

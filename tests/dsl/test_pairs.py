@@ -14,6 +14,7 @@ from tests.dsl.running import run
 EVERYTHING = (Objective(), DualBound(), UpperBound(), MarginalError(), SupportSize(), OracleCalls())
 LINE = Wasserstein(RandomMeasures(n=6, k=2, d=1, half_width=1.0))
 PLANE = Wasserstein(SparseSquare(n=5, k=2))
+LARGE = Wasserstein(RandomMeasures(n=9000, k=2, d=2, half_width=1.0))
 SQUARE = Barycenter(SparseSquare(n=3, k=3))
 
 
@@ -119,6 +120,11 @@ def test_the_iteration_of_covariances_ends_when_its_bound_has_closed():
         ),
         (lambda: Wasserstein(SparseSquare(3, 3)), "measures: expected 2 measures, got 3"),
         (lambda: last(SQUARE, Sinkhorn(1.0)), r"by: Sinkhorn solves Wasserstein\(measures\)"),
+        (
+            lambda: last(LARGE, ColumnGeneration()),
+            r"by: 9000 x 9000 .* more than 2\^26: Sinkhorn\(...\) makes them row",
+        ),
+        (lambda: last(LARGE, Assignment()), r"by: 9000 x 9000 squared distances are 8.1e\+07 numbers, more than 2\^26"),
         (lambda: last(PLANE, Quantiles()), "by: Quantiles solves measures of dimension 1, not 2"),
         (lambda: last(PLANE, LowRankSinkhorn(rank=6)), "by.rank: expected at most 5, the number of points"),
         (lambda: last(PLANE, FixedGrid(3)), r"by: FixedGrid solves Barycenter\(...\), not Wasserstein"),
