@@ -10,6 +10,18 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 Path = tuple[str | int, ...]
 
+WORDS = {
+    "bool_type": "True or False",
+    "float_type": "a number",
+    "int_from_float": "an integer",
+    "int_type": "an integer",
+    "string_type": "text",
+    "tuple_type": "a tuple",
+}
+"""What pydantic's types of errors expect."""
+TEXTS: dict[str, str] = {}
+"""What patterns of text mean, in words: `fields.text` adds to it."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -116,6 +128,24 @@ def _problem(error: Any, name: str, fields: dict[str, str]) -> str:
             return f"no such field{nearest(name, fields)}"
         case "multiple_argument_values":
             return "given twice, by position and by name"
-    message = str(error["msg"])
-    expected = message.replace("Input should be", "expected", 1) if message.startswith("Input") else message
-    return f"{expected}, got {short(error['input'])}"
+    return f"expected {_expected(error)}, got {short(error['input'])}{_one_of(error)}"
+
+
+def _expected(error: Any) -> str:
+    """What a type or a bound asks for, in plain words."""
+    about = error.get("ctx", {})
+    match error["type"]:
+        case "less_than" | "greater_than_equal" if abs(about.get("lt", about.get("ge"))) == 2**63:
+            return "an integer of 64 bits"
+        case "too_long" | "too_short":
+            most = "at most" if error["type"] == "too_long" else "at least"
+            return f"{most} {about.get('max_length', about.get('min_length'))} values"
+        case "string_pattern_mismatch":
+            return TEXTS.get(about["pattern"], f"text of the pattern {about['pattern']!r}")
+    return WORDS.get(error["type"]) or str(error["msg"]).removeprefix("Input should be ")
+
+
+def _one_of(error: Any) -> str:
+    """How a tuple of a single number is written, which one forgets."""
+    single = error["type"] == "tuple_type" and type(error["input"]) in (int, float)
+    return f"; a tuple of it alone is ({short(error['input']).partition(' ')[0]},)" if single else ""

@@ -42,6 +42,12 @@ Count = Annotated[int, Field(ge=1)]
 _INT64 = Field(ge=-(2**63), lt=2**63)  # what every reader of JSON and every array can hold
 
 
+def text(pattern: str, words: str) -> Any:
+    """What marks a text of this pattern in `Annotated[str, ...]`; the words say in faults what is expected."""
+    faults.TEXTS[pattern] = words
+    return Field(pattern=pattern)
+
+
 def is_noun(hint: Any) -> bool:
     """Whether an annotation names a noun or an interface, with or without type arguments."""
     return hasattr(get_origin(hint) or hint, "__spec_kind__")
@@ -99,11 +105,19 @@ def _checked_union(members: tuple[Any, ...], build: Build) -> Any:
 
 def shown(hint: Any) -> str:
     """An annotation as a reader would write it."""
-    if get_origin(hint) is Annotated:
-        return shown(get_args(hint)[0])
-    if hint is type(None):
-        return "None"
-    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return shown(arguments[0])
+    if hint is type(None) or hint is Ellipsis:
+        return "None" if hint is not Ellipsis else "..."
+    if isinstance(hint, TypeVar) and hint.__bound__ is not None:
+        return shown(hint.__bound__)
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(map(shown, arguments))
+    if origin is tuple or is_noun(hint):
+        inside = f"[{', '.join(map(shown, arguments))}]" if arguments else ""
+        return f"{(origin or hint).__name__}{inside}"
+    return hint.__name__ if isinstance(hint, type) and not arguments else str(hint).replace("typing.", "")
 
 
 def traced(hint: Any, where: str) -> Literal["knob", "structure"] | None:

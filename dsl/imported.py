@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
-from pydantic import Field
 
 from dsl.faults import Fault, SpecError, nearest, short
+from dsl.fields import text
 from dsl.models import Model
 from dsl.modules import Fixed
 from dsl.networks import Framework, Note, framework
@@ -35,7 +35,7 @@ class Imported(Model[Any, Any]):
     of the user's: a finished point is not taken when it has changed.
     """
 
-    net: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
+    net: Annotated[str, text(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$", "'module:Class'")]
     arguments: str = "{}"
 
     if TYPE_CHECKING:

@@ -7,16 +7,19 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
-from pydantic import Field
 
 from dsl.domains import X, Y
 from dsl.experiments import Experiment, unknown_measurement
 from dsl.faults import Fault
+from dsl.fields import text
 from dsl.models import Model
 from dsl.modules import kept
 from dsl.references import Reference, Slot
 from dsl.schedules import At, AtEnd, When
 from dsl.training import Training
+
+NAME = "the name of a file in the data directory (letters, digits, '.', '_' and '-')"
+SHA256 = "the hash of a file, 64 of the digits 0-9 and a-f, as `stepwell add` prints it"
 
 
 class Trained(Model[X, Y], Reference, Generic[X, Y]):
@@ -138,8 +141,8 @@ class Result(Reference):
 class Stored(Reference):
     """Arrays of a file that is known by its content; found by name under the run option `--data`."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    name: Annotated[str, text(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", NAME)]
+    sha256: Annotated[str, text(r"^[0-9a-f]{64}$", SHA256)]
 
     def slot(self) -> "ArraySlot":
         """Arrays that all points share."""

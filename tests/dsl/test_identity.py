@@ -243,7 +243,7 @@ def test_two_experiments_that_refer_to_each_other_are_a_fault() -> None:
         ("{}", "expected a Spec, got {} of type dict"),
         ('{"kind": 3}', "expected a Spec, got {'kind': 3} of type dict"),
         ('{"kind": null, "d": 3}', "expected a Spec"),
-        ('{"kind": "Hypercube", "d": NaN}', "d: expected a valid integer, got nan"),
+        ('{"kind": "Hypercube", "d": NaN}', "d: expected an integer, got nan"),
         ('{"kind": "Gaussian", "d": 3, "scale": NaN}', "scale: expected a finite number, got nan"),
         ('{"kind": "Gaussian", "d": 3, "scale": 1e999}', "scale: expected a finite number, got inf"),
         ('{"kind": "Hypercube", "d": ' + "1" * 5000 + "}", "a number has too many digits"),

@@ -179,7 +179,7 @@ def test_fields_are_plain_values_in_any_order():
         (lambda: Imported(f"{HERE}:function"), "expected a class of Equinox, Flax NNX or Flax Linen modules"),
         (lambda: Imported("os:system", command="echo"), "expected a class of Equinox"),
         (lambda: Imported("subprocess:Popen", args="echo"), "expected a class of Equinox"),
-        (lambda: Imported("os.path:Net:a"), "net: String should match pattern"),
+        (lambda: Imported("os.path:Net:a"), "net: expected 'module:Class', got"),
         (lambda: Imported(f"{HERE}:OfLinen", widht=3), r"widht: OfLinen has no such field \(did you mean 'width'\?\)"),
         (lambda: Imported(f"{HERE}:OfNnx", d=4), "width: missing: OfNnx needs it"),
         (lambda: Imported(f"{HERE}:OfNnx", d=4, width=2, rngs=1), "rngs: OfNnx has no such field"),

@@ -234,8 +234,11 @@ def test_inputs_are_arguments_and_not_constants() -> None:
         (lambda: Result(FIRST, "Weight"), "Training does not measure 'Weight' (did you mean 'Weights'?)"),
         (lambda: Result(FIRST, "Weights", at=at(3)), "at: expected one step at which the run measures Weights"),
         (lambda: Result(FIRST, "Weights", at=at(2, 4)), "at: expected one step at which the run measures Weights"),
-        (lambda: Stored("../a", sha256="0" * 64), "name: String should match pattern"),
-        (lambda: Stored("a", sha256="0"), "sha256: String should match pattern"),
+        (lambda: Stored("../a", sha256="0" * 64), "name: expected the name of a file in the data directory"),
+        (
+            lambda: Stored("a", sha256="0"),
+            "sha256: expected the hash of a file, 64 of the digits 0-9 and a-f, as `stepwell add` prints it, got '0'",
+        ),
         (lambda: Analysis(of=(TASK, TASK), measure=(Norm(),)), "measure[0]: expected one noun to read"),
     ],
 )
