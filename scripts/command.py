@@ -105,18 +105,28 @@ class _OnDevices(_OnRecords):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class List:
-    """List the shipped studies."""
+    """List the shipped studies, or the nouns of the language."""
+
+    text: Annotated[Positional[str | None], arg(metavar="[TEXT]")] = None
+    """Only what has this text in its name or line."""
+    nouns: bool = False
+    """List the nouns, by what they are, in place of the studies."""
 
     def __call__(self) -> int:
         """Carry it out; the exit status."""
+        if self.nouns:
+            return _verbs().list_nouns(self.text or "")
         from runs.shipped import descriptions
+        from scripts.tables import aligned
 
-        found = descriptions()
-        width = max(map(len, found), default=0)
-        for name, line in found.items():
-            print(f"{name:{width}}  {line}")
+        wanted = (self.text or "").lower()
+        found = [(name, line) for name, line in descriptions().items() if wanted in f"{name}\n{line}".lower()]
+        if not found:
+            print(f"stepwell: list: no shipped study has {self.text!r} in its name or line", file=sys.stderr)
+            return REFUSED
+        print("\n".join(aligned(found)))
         return 0
 
 
@@ -362,7 +372,7 @@ def answer(arguments: Sequence[str]) -> int:
 
 def _guarded(verb: Callable[[], int]) -> int:
     """Expected errors are one message; any other is a defect of ours and keeps its traceback."""
-    if isinstance(verb, List):
+    if isinstance(verb, List) and not verb.nouns:
         return verb()
     from runs.configure import pin_to_cpu
     from runs.options import Interrupted, RunError

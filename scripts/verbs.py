@@ -111,6 +111,20 @@ def report(opened: Opened, options: RunOptions) -> int:
     return 0
 
 
+def list_nouns(text: str) -> int:
+    """Print the nouns that have this text in their name, line or interface."""
+    from runs.nouns import heading, matching, nouns
+
+    found = matching(text)
+    if not found:
+        known = {name for group in nouns().values() for name in group} | nouns().keys()
+        raise SourceError(f"list: no noun has {text!r} in its name or line{nearest(text, known)}")
+    for what, group in found.items():
+        print(heading(what))
+        print("\n".join(f"  {line}" for line in aligned(list(group.items()))))
+    return 0
+
+
 def show(opened: Opened, point: int | None) -> int:
     """Print the spec of one point, or the list of all for None."""
     points = opened.study.points

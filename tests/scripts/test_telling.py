@@ -57,3 +57,34 @@ def test_failures_warnings_and_broken_figures_are_told_in_the_terminal(capsys):
     assert broken in lines
     assert answer(["run", "telling_study.py", "--accept"]) == 1
     assert broken in capsys.readouterr().err.splitlines()
+
+
+def test_list_prints_the_nouns_by_what_they_are(capsys):
+    assert answer(["list", "--nouns"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    nouns = [line.split()[0] for line in lines if line.startswith("  ")]
+    public = [getattr(dsl, name) for name in dsl.__all__]
+    final = {
+        c.__name__ for c in public if isinstance(c, type) and issubclass(c, dsl.Spec) and c.__spec_hints__ is not None
+    }
+    assert sorted(nouns) == sorted(final)
+    assert lines.index(next(line for line in lines if line.startswith("Solver: "))) < lines.index(
+        next(line for line in lines if line.startswith("  Sinkhorn  "))
+    )
+    assert any(line.startswith("Other nouns") for line in lines)
+
+
+def test_list_prints_what_has_a_text(capsys):
+    assert answer(["list", "--nouns", "staircase"]) == 2
+    assert answer(["list", "--nouns", "Hypercub"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("Distribution: ")
+    assert any(line.startswith("  Hypercube  ") for line in out)
+    assert not any(line.startswith("  Mlp") for line in out)
+    assert answer(["list", "leap"]) == 0
+    assert any(line.startswith("leap ") for line in capsys.readouterr().out.splitlines())
+    assert answer(["list", "nothing like it"]) == answer(["list", "--nouns", "Hypercubes"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "stepwell: list: no shipped study has 'nothing like it' in its name or line",
+        "stepwell: list: no noun has 'Hypercubes' in its name or line (did you mean 'Hypercube'?)",
+    ]
