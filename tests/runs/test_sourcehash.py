@@ -8,7 +8,7 @@ import pytest
 
 from dsl.spec import KINDS
 from runs.execute import execute
-from runs.launch import _conflicts, _Heard
+from runs.heard import Heard
 from runs.options import RunOptions
 from runs.plan import stages
 from runs.records import Records
@@ -124,9 +124,9 @@ def test_a_noun_that_was_changed_under_its_name_is_told_and_then_rerun_or_accept
     assert event["message"] == "the code of kinked_study.Kinked, or what it uses, is another"
     assert loss(root, first) == before  # it was left alone
 
-    heard = _Heard(conflicts=Counter([event["message"]]))
-    assert "1 point: the code of kinked_study.Kinked, or what it uses, is another" in _conflicts(heard)
-    assert "--rerun (the old records are kept aside), or take them as they are with --accept" in _conflicts(heard)
+    told = Heard({}, conflicts=Counter([event["message"]])).told_conflicts()
+    assert "1 point: the code of kinked_study.Kinked, or what it uses, is another" in told
+    assert "--rerun (the old records are kept aside), or take them as they are with --accept" in told
 
     assert [event["event"] for event in ran(changed, root, accept=True)] == ["skipped"]
     assert [event["event"] for event in ran(changed, root)] == ["skipped"]  # an acceptance is remembered
