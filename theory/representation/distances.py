@@ -247,7 +247,10 @@ def _check_ridge(lam: Ridges, *every: Spectrum) -> None:
     if least is None:
         return
     if least < SMALLEST_SINGLE and any(one.values.dtype == jnp.float32 for one in every):
-        raise ValueError(f"lam is {least} and the features are float32; expected float64 below {SMALLEST_SINGLE}")
+        raise ValueError(
+            f"lam is {least} and the features are float32; expected float64 below {SMALLEST_SINGLE}: features of NumPy "
+            'in float64, after jax.config.update("jax_enable_x64", True)'
+        )
     if least == 0:
         _warn_if_full(*every)
 

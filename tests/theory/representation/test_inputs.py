@@ -58,6 +58,7 @@ NOISY = SAME * (1 + 1e-16 * np.random.default_rng(2).integers(-2, 3, size=SAME.s
         (GOOD, GOOD, -0.1, "lam is -0.1; expected a ridge of at least 0"),
         (GOOD, GOOD, np.array([1.0, np.nan]), "lam is nan"),
         (GOOD.astype(np.float32), GOOD, 1e-9, "features are float32; expected float64 below 1e-06"),
+        (GOOD.astype(np.float32), GOOD, 1e-9, r'in float64, after jax\.config\.update\("jax_enable_x64", True\)$'),
     ],
 )
 def test_bad_input_is_told(a, b, lam, message):
