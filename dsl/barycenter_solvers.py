@@ -18,8 +18,9 @@ from dsl.sizes import SEARCHED, TABLE, largest, limit, written_size
 from dsl.solving import Limit, Solver
 from theory import transport
 from theory.transport import alternating, bregman
-from theory.transport.approximate import SETTLED, Approximation, approximation, couplings_bound, padded, squared
+from theory.transport.approximate import SETTLED, Approximation, approximation, couplings_bound, padded
 from theory.transport.barycenters import MAX_VARIABLES, Measure, expect_variables, fixed_support, grid_support
+from theory.transport.distances import squared
 
 _ATOMS = 2**14  # of a measure that linear programs price, which have a row for each
 _MOVING = 2**12  # of a measure that linear programs price in every round

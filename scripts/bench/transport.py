@@ -51,7 +51,8 @@ from theory.transport import (
     pairs,
     uniform,
 )
-from theory.transport.approximate import padded, squared, value_of
+from theory.transport.approximate import padded, value_of
+from theory.transport.distances import squared
 from theory.transport.euler_flow import Flow, euler_flow
 
 ot: Any

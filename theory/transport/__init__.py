@@ -21,7 +21,6 @@ from theory.transport.cost import dense as dense
 from theory.transport.ellipses import nested_ellipses as nested_ellipses
 from theory.transport.ellipsoid import Ellipsoid as Ellipsoid
 from theory.transport.entropic import Entropic as Entropic
-from theory.transport.entropic import EntropicPlan as EntropicPlan
 from theory.transport.entropic import entropic as entropic
 from theory.transport.graphical import GraphicalCost as GraphicalCost
 from theory.transport.graphical import chain_cost as chain_cost

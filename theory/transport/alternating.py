@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from theory.transport.approximate import exact_plan, squared
+from theory.transport.approximate import exact_plan
 from theory.transport.barycenter_cost import BarycenterCost
+from theory.transport.distances import squared
 from theory.transport.plan import Marginals
 
 

@@ -7,10 +7,11 @@ import numpy as np
 from jaxtyping import Float64
 
 from theory.transport.barycenter_cost import BarycenterCost, expect_points
-from theory.transport.barycenter_cost import squared as squared
 from theory.transport.barycenters import Measure
 from theory.transport.column_generation import ColumnGeneration
-from theory.transport.cost import TensorCost
+from theory.transport.cost import TensorCost, as_floats
+from theory.transport.distances import squared
+from theory.transport.expected import expect_a
 from theory.transport.naive import NaiveLp
 from theory.transport.plan import Marginals
 from theory.transport.problem import Problem
@@ -76,6 +77,9 @@ def value_of(cost: BarycenterCost, masses: Marginals, measure: Measure) -> float
     Raises:
         ValueError: if masses or points do not match, or HiGHS gives no answer.
     """
+    expect_a("value_of: cost", cost, BarycenterCost)
+    expect_a("value_of: measure", measure, Measure)
+    measure = Measure(*(as_floats(f"value_of: measure.{name}", x) for name, x in measure._asdict().items()))
     expect_points("value_of: measure.points", measure.points, cost.points[0].shape[1])
     found = 0.0
     for weight, x, mu in zip(cost.weights, cost.points, Problem(cost, masses).marginals, strict=True):
@@ -99,6 +103,7 @@ def couplings_bound(cost: BarycenterCost, masses: Marginals) -> float:
 
     Source: derived.
     """
+    expect_a("couplings_bound: cost", cost, BarycenterCost)
     found, marginals = 0.0, Problem(cost, masses).marginals
     for i, j in itertools.combinations(range(len(marginals)), 2):
         distances = squared(cost.points[i], cost.points[j])
@@ -123,6 +128,9 @@ def exact_plan(
     Raises:
         ValueError: if the masses do not match or a distance is not finite, or HiGHS gives no answer.
     """
+    distances = as_floats("exact_plan: distances", distances)
+    if distances.ndim != 2:
+        raise ValueError(f"exact_plan: distances have shape {distances.shape}, expected (n, m): one for each pair")
     return _coupled(distances, a, b)[0]
 
 
@@ -139,7 +147,7 @@ def _coupled(
         return plan, float(np.sum(plan * distances))
     solver = NaiveLp() if n * m <= _FEW else ColumnGeneration()
     solution = solver.solve(problem)
-    return solution.plan.pair(0, 1), solution.lower
+    return np.asarray(solution.plan.pair(0, 1)), solution.lower
 
 
 def padded(cost: BarycenterCost, masses: Marginals) -> tuple[Float64[np.ndarray, "k n d"], Float64[np.ndarray, "k n"]]:

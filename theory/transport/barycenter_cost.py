@@ -19,6 +19,7 @@ from theory.transport.cost import (
     expect_finite,
     gathered,
 )
+from theory.transport.expected import expect_arrays
 from theory.transport.local_search import local_minima, pairwise_bound
 from theory.transport.power_diagram import Sites, minimum
 
@@ -49,13 +50,15 @@ class BarycenterCost(Cost):
         points: Sequence[Given],
         weights: Sequence[float] | Float64[np.ndarray, "k"] | None = None,
     ) -> None:
+        if not isinstance(points, Sequence) or points:
+            expect_arrays("BarycenterCost: points", points)
         self.points = tuple(as_floats(f"BarycenterCost: points[{i}]", support) for i, support in enumerate(points))
         if not self.points:
             raise ValueError("BarycenterCost: expected at least one measure, got none")
         for i, support in enumerate(self.points):
             _expect_support(i, support, self.points[0])
         _expect_squares(self.points)
-        given = np.ones(len(points)) / len(points) if weights is None else np.asarray(weights, np.float64)
+        given = np.ones(len(points)) / len(points) if weights is None else as_floats("BarycenterCost: weights", weights)
         if given.shape != (len(points),):
             raise ValueError(f"BarycenterCost: {given.size} weights for {len(points)} measures")
         if not (given > 0).all() or abs(given.sum() - 1) > 1e-9:
@@ -128,19 +131,6 @@ class BarycenterCost(Cost):
             slopes[i, : len(x)] = -2 * weight * (x - origin)
             offsets[i, : len(x)] = weight * np.sum((x - origin) ** 2, axis=1) - p[i]
         return Sites(slopes, offsets)
-
-
-def squared(x: Float64[np.ndarray, "n d"], y: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, "n m"]:
-    """Squared distances |x_i - y_j|^2.
-
-    Args:
-        x: points.
-        y: points of the same dimension.
-
-    Returns:
-        The matrix of all pairs.
-    """
-    return np.sum((x[:, None] - y) ** 2, axis=2)
 
 
 def expect_points(name: str, points: Float64[np.ndarray, "..."], d: int) -> None:

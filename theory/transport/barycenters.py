@@ -10,9 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from theory.transport.barycenter_cost import BarycenterCost, expect_points, squared
+from theory.transport.barycenter_cost import BarycenterCost, expect_points
 from theory.transport.column_generation import ColumnGeneration
-from theory.transport.cost import written_size
+from theory.transport.cost import as_floats, written_size
+from theory.transport.distances import squared
+from theory.transport.expected import expect_a, expect_count
 from theory.transport.plan import Marginals, SparsePlan, monotone_plan
 from theory.transport.problem import Problem, Solution
 
@@ -39,7 +41,14 @@ def barycenter(cost: BarycenterCost, plan: SparsePlan) -> Measure:
 
     Returns:
         The measure; its cost is at most that of the plan, and equal to it where the plan is optimal.
+
+    Raises:
+        ValueError: if the plan is not sparse, or of other sizes.
     """
+    expect_a("barycenter: cost", cost, BarycenterCost)
+    expect_a("barycenter: plan", plan, SparsePlan)
+    if plan.shape != cost.shape:
+        raise ValueError(f"barycenter: got a plan of shape {plan.shape}, expected {cost.shape} as the cost has")
     return Measure(cost.means(plan.tuples), plan.masses)
 
 
@@ -62,6 +71,7 @@ def free_support(cost: BarycenterCost, masses: Marginals, tol: float = 1e-9) -> 
 
     Source: arXiv 2006.08012 (the approach; from memory, unverified); pricing as in `power_diagram`.
     """
+    expect_a("free_support: cost", cost, BarycenterCost)
     solution = ColumnGeneration(tol=tol).solve(Problem(cost, masses))
     assert isinstance(solution.plan, SparsePlan)
     return barycenter(cost, solution.plan), solution
@@ -82,6 +92,7 @@ def on_a_line(cost: BarycenterCost, masses: Marginals) -> SparsePlan:
 
     Source: standard.
     """
+    expect_a("on_a_line: cost", cost, BarycenterCost)
     if (d := cost.points[0].shape[1]) != 1:
         raise ValueError(f"on_a_line: the points have dimension {d}, expected 1; free_support fits up to 3")
     orders = [np.argsort(points[:, 0]) for points in cost.points]
@@ -110,6 +121,8 @@ def fixed_support(
     from scipy.optimize import linprog  # slow to import, and only for this
     from scipy.sparse import block_diag, csr_array, eye_array, hstack, kron, vstack
 
+    expect_a("fixed_support: cost", cost, BarycenterCost)
+    support = as_floats("fixed_support: support", support)
     expect_points("fixed_support: support", support, cost.points[0].shape[1])
     marginals, m = Problem(cost, masses).marginals, len(support)
     expect_variables(cost, m)
@@ -165,8 +178,8 @@ def grid_support(cost: BarycenterCost, side: int) -> Float64[np.ndarray, "m d"]:
     Raises:
         ValueError: if side is below 1.
     """
-    if side < 1:
-        raise ValueError(f"grid_support: side is {side}, expected at least 1 point along each direction")
+    expect_a("grid_support: cost", cost, BarycenterCost)
+    expect_count("grid_support: side", side, 1, "point along each direction")
     everything = np.concatenate(cost.points)
     axes = [
         np.linspace(low, high, side) for low, high in zip(everything.min(axis=0), everything.max(axis=0), strict=True)

@@ -11,6 +11,7 @@ from jaxtyping import Float64, Int
 
 from theory.transport.barycenter_cost import BarycenterCost
 from theory.transport.cost import Potentials, Tuples
+from theory.transport.distances import squared
 from theory.transport.plan import Marginals, SparsePlan, monotone_plan
 
 _FEW = 250  # points of all measures together
@@ -115,9 +116,9 @@ def moved_potentials(cost: BarycenterCost, coarser: Coarser, p: Potentials) -> t
     axes = [np.linspace(a, b, side) for a, b in zip(everything.min(axis=0), everything.max(axis=0), strict=True)]
     y = np.stack([mesh.ravel() for mesh in np.meshgrid(*axes, indexing="ij")], axis=1)
     each = zip(cost.weights, coarser.cost.points, p, strict=True)
-    g = np.array([np.min(w * _squared(x, y) - q[:, None], axis=0) for w, x, q in each])
+    g = np.array([np.min(w * squared(x, y) - q[:, None], axis=0) for w, x, q in each])
     g -= g.mean(axis=0)
-    return tuple(np.min(w * _squared(x, y) - h, axis=1) for w, x, h in zip(cost.weights, cost.points, g, strict=True))
+    return tuple(np.min(w * squared(x, y) - h, axis=1) for w, x, h in zip(cost.weights, cost.points, g, strict=True))
 
 
 def _merged(
@@ -128,7 +129,3 @@ def _merged(
     total = np.bincount(parent, weights)
     means = np.stack([np.bincount(parent, weights * x[:, axis]) / total for axis in range(x.shape[1])], axis=1)
     return means, np.bincount(parent, mu)
-
-
-def _squared(x: Float64[np.ndarray, "n d"], y: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, "n m"]:
-    return np.sum(x**2, axis=1)[:, None] + np.sum(y**2, axis=1) - 2 * x @ y.T

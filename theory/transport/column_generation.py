@@ -9,6 +9,7 @@ from jaxtyping import Float64
 from theory.transport.barycenter_cost import BarycenterCost
 from theory.transport.coarsening import coarsened, coarsens, moved_potentials, split
 from theory.transport.cost import Cost, Tuples, gathered
+from theory.transport.expected import expect_a, expect_number
 from theory.transport.low_rank import LowRankPlusSparseCost
 from theory.transport.master import Master
 from theory.transport.plan import SparsePlan, monotone_plan
@@ -80,6 +81,8 @@ class ColumnGeneration:
     rounds: int = 10_000
 
     def __post_init__(self) -> None:
+        for name in ("tol", "smoothing", "batch", "purge", "rounds"):
+            expect_number(f"ColumnGeneration: {name}", getattr(self, name))
         if not self.tol >= LEAST_TOL:
             raise ValueError(f"ColumnGeneration: tol is {self.tol}, expected at least {LEAST_TOL} of the cost's range")
         if not 0 <= self.smoothing < 1:
@@ -96,6 +99,7 @@ class ColumnGeneration:
         Raises:
             ValueError: if the start is for another cost.
         """
+        expect_a("ColumnGeneration: problem", problem, Problem)
         master = Master(problem.marginals, _scale(problem.cost), problem.cost.bounds()[0])
         start, centre = self._first(problem)
         good = problem.cost.initial_tuples(problem.marginals)

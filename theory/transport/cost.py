@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float64, Int
 
 from theory.arrays import Scalar
+from theory.transport.expected import expect_a, expect_arrays, written
 
 Tuples: TypeAlias = Int[np.ndarray, "m k"]
 """Index tuples j, one a row."""
@@ -24,8 +25,11 @@ Tuples: TypeAlias = Int[np.ndarray, "m k"]
 Potentials: TypeAlias = Sequence[Float64[np.ndarray, "_"]]
 """One array for each marginal, of its size; -inf excludes a point."""
 
-LogWeights: TypeAlias = tuple[Float[Array, "_"] | Float[np.ndarray, "_"], ...]
-"""The same inside compiled functions."""
+LogWeight: TypeAlias = Float[Array, "_"] | Float[np.ndarray, "_"]
+"""One of them, also inside compiled functions."""
+
+LogWeights: TypeAlias = tuple[LogWeight, ...]
+"""The same of all marginals."""
 
 Given: TypeAlias = np.ndarray | Array | Sequence[Any]
 """What is made an array: one already, or nested lists."""
@@ -267,8 +271,9 @@ def dense(cost: Cost) -> TensorCost:
         The same cost as a tensor.
 
     Raises:
-        ValueError: if it has more than 2^22 entries.
+        ValueError: if it has more than 2^22 entries, or is no cost.
     """
+    expect_a("dense: cost", cost, Cost)
     if isinstance(cost, TensorCost):
         return cost
     expect_dense("dense", cost.shape)
@@ -300,3 +305,26 @@ def expect_finite(name: str, array: Float[np.ndarray, "..."]) -> None:
     if not np.isfinite(array).all():
         where = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
         raise ValueError(f"{name}{list(where)} is {array[where]}, expected finite entries")
+
+
+def expect_soft(where: str, cost: Cost) -> SoftCost:
+    """The cost, if it has soft sums; the message names solvers that do without."""
+    expect_a(f"{where}: cost", cost, Cost)
+    if not isinstance(cost, SoftCost):
+        raise ValueError(
+            f"{where}: a {type(cost).__name__} has no soft sums (they can be hard where minima are easy); "
+            "use ColumnGeneration, or `dense` on a small instance"
+        )
+    return cost
+
+
+def expect_sizes(cost: Cost, p: Sequence[LogWeight]) -> None:
+    """Refuses what are not arrays of the sizes of a cost, one for each marginal."""
+    expect_arrays("potentials", p)
+    for i, potential in enumerate(p):
+        if not isinstance(potential, np.ndarray | Array):
+            raise ValueError(f"potentials[{i}]: expected an array, got {written(potential)}")
+    got = tuple(potential.size for potential in p)
+    if got != cost.shape or any(potential.ndim != 1 for potential in p):
+        sizes = got if all(potential.ndim == 1 for potential in p) else tuple(potential.shape for potential in p)
+        raise ValueError(f"potentials of sizes {sizes} do not match a cost of shape {cost.shape}")

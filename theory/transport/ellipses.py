@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Float64
 
+from theory.transport.expected import expect_count
+
 _ANGLES = 4096
 _SEED = 0
 
@@ -20,7 +22,12 @@ def nested_ellipses(images: int, side: int) -> list[Float64[np.ndarray, "_ 2"]]:
 
     Returns:
         The centres of the pixels in the unit square, distinct, shape (n_i, 2).
+
+    Raises:
+        ValueError: if there is no image or no pixel.
     """
+    expect_count("nested_ellipses: images", images, 1, "image")
+    expect_count("nested_ellipses: side", side, 1, "pixel")
     rng = np.random.RandomState(_SEED)  # its stream is frozen, that of default_rng is not
     return [_outlines(rng.uniform(-1, 1, size=(2, 5)), side) for _ in range(images)]
 

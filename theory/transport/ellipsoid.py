@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
+from theory.transport.expected import expect_a
 from theory.transport.master import Master
 from theory.transport.plan import SparsePlan, monotone_plan
 from theory.transport.problem import Problem, Solution
@@ -52,6 +53,7 @@ class Ellipsoid:
         Raises:
             ValueError: if the problem is larger.
         """
+        expect_a("Ellipsoid: problem", problem, Problem)
         shape = problem.cost.shape
         if sum(shape) > _MOST_ROWS:
             raise ValueError(

@@ -1,12 +1,11 @@
 """Plans that Sinkhorn's scalings give, rounded to exact marginals, and what is certain about them; may be traced.
 
-`theory.transport.plan` and `MultimarginalSinkhorn` have the same on the host, where a better lower bound may be known.
+`MultimarginalSinkhorn` says the same on the host, where a better lower bound may be known.
 """
 
 import math
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,65 +13,19 @@ from jaxtyping import Array, Float, Int
 
 from theory.arrays import Scalar
 from theory.transport.cost import LogWeights, SoftCost
-from theory.transport.plan import Marginals, log_pair, mean_cost
+from theory.transport.expected import expect_a
+from theory.transport.plan import Marginals, ScaledPlan, log_marginals, round_scaled
 from theory.transport.precision import largest_entry, rounding, upper_bound
 from theory.transport.problem import Problem
 from theory.transport.sinkhorn import Iterate, soft
 
 _COLD = 2.0**60  # an inverse temperature, in units of the cost, at which soft minima are minima
-_NEGLIGIBLE = 1e-14  # mass that is not worth a correction, as in `plan`
-
-
-class EntropicPlan(eqx.Module):
-    """P_j = exp(sum_i w_i[j_i] - scale C_j) + mass prod_i q_i[j_i], as `ScaledPlan`, of arrays that may be traced.
-
-    Attributes:
-        kernel: the cost C.
-        scale: eta.
-        log_weights: w, the logarithms of the scalings.
-        correction: q_i, distributions.
-        mass: of the correction.
-    """
-
-    kernel: SoftCost
-    scale: Scalar
-    log_weights: tuple[Float[Array, "_"], ...]
-    correction: tuple[Float[Array, "_"], ...]
-    mass: Float[Array, ""]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The sizes n_1, ..., n_k."""
-        return self.kernel.shape
-
-    @property
-    def support_size(self) -> Float[Array, ""]:
-        """The number of tuples of points that have mass; a float, since integers overflow."""
-        counts = [jnp.sum(jnp.isfinite(w).astype(float)) for w in self.log_weights]
-        return jnp.prod(jnp.stack(counts))
-
-    def marginals(self) -> list[Float[Array, "_"]]:
-        """The marginals m_1, ..., m_k."""
-        scaled = _marginals(self.kernel, self.log_weights, self.scale)
-        return [m + self.mass * q for m, q in zip(scaled, self.correction, strict=True)]
-
-    def cost(self) -> Float[Array, ""]:
-        """<C, P>, for the cost that the sums use."""
-        scaled, mean = mean_cost(self.kernel, self.log_weights, self.scale)
-        _, rest = mean_cost(self.kernel, tuple(jnp.log(q) for q in self.correction), 0.0)
-        return jnp.exp(scaled) * mean + self.mass * rest
-
-    def pair(self, i: int, j: int) -> Float[Array, "n m"]:
-        """The joint law of two marginals, shape (n_i, n_j); of one with itself, its masses on the diagonal."""
-        scaled = jnp.exp(log_pair(self.kernel, self.log_weights, self.scale, i, j))
-        q, r = self.correction[i], self.correction[j]
-        return scaled + self.mass * (jnp.diag(q) if i == j else jnp.outer(q, r))
 
 
 class Entropic(NamedTuple):
     """A plan with exact marginals, and what is certain about it: a `Solution` whose parts may be traced."""
 
-    plan: EntropicPlan
+    plan: ScaledPlan
     """The plan."""
     value: Float[Array, ""]
     """The cost of the plan."""
@@ -103,49 +56,19 @@ def entropic(problem: Problem, eta: Scalar, found: Iterate) -> Entropic:
     Raises:
         ValueError: if the cost has no soft sums.
     """
-    kernel, logs = soft(problem)
-    weights, marginals = found.log_weights, problem.marginals
-    plan = rounded(kernel, marginals, eta, weights)
-    value = plan.cost()
+    kernel, logs = soft(problem, "entropic")
+    expect_a("entropic: found", found, Iterate)
+    weights, marginals = tuple(map(jnp.asarray, found.log_weights)), problem.marginals
+    plan = round_scaled(kernel, eta, weights, marginals)
+    value, held = jnp.asarray(plan.cost()), log_marginals(kernel, weights, eta)
     upper = jnp.asarray(upper_bound(kernel, value, plan.marginals(), marginals, plan.log_weights, eta))
     relative = tuple(w - np.where(mu > 0, log, 0.0) for w, mu, log in zip(weights, marginals, logs, strict=True))
     lower = jnp.maximum(*(_dual(kernel, marginals, tuple(w / eta for w in ws)) for ws in (weights, relative)))
-    held = zip(_marginals(kernel, weights, eta), marginals, strict=True)
-    error = jnp.max(jnp.stack([jnp.sum(jnp.abs(m - mu)) for m, mu in held]))
+    errors = [jnp.sum(jnp.abs(jnp.exp(m) - mu)) for m, mu in zip(held, marginals, strict=True)]
     calls = len(weights) * found.sweeps + 2
-    return Entropic(plan, value, jnp.minimum(lower, upper), upper, error, plan.support_size, calls)
-
-
-def rounded(kernel: SoftCost, marginals: Marginals, scale: Scalar, log_weights: LogWeights) -> EntropicPlan:
-    """Slices are scaled down until no point has too much; a product of distributions brings what is missing.
-
-    Args:
-        kernel: the cost C.
-        marginals: mu, k distributions.
-        scale: eta.
-        log_weights: w of the plan exp(sum_i w_i[j_i] - eta C_j).
-
-    Returns:
-        A plan with these marginals.
-
-    Source: as `theory.transport.plan.round_sparse`.
-    """
-    weights = [jnp.asarray(w) for w in log_weights]
-    for i, mu in enumerate(marginals):
-        held = kernel.log_marginal(tuple(weights), scale, i)
-        excess = jnp.where(mu > 0, held - np.log(np.where(mu > 0, mu, 1.0)), jnp.inf)
-        weights[i] = weights[i] - jnp.maximum(0.0, excess)
-    held = _marginals(kernel, tuple(weights), scale)
-    missing = [jnp.maximum(mu - m, 0.0) for m, mu in zip(held, marginals, strict=True)]
-    mass = jnp.min(jnp.stack([jnp.sum(part) for part in missing]))
-    lacking = mass > _NEGLIGIBLE
-    parts = [jnp.where(lacking, part, mu) for part, mu in zip(missing, marginals, strict=True)]
-    correction = tuple(part / jnp.sum(part) for part in parts)
-    return EntropicPlan(kernel, scale, tuple(weights), correction, jnp.where(lacking, mass, 0.0))
-
-
-def _marginals(kernel: SoftCost, log_weights: LogWeights, scale: Scalar) -> list[Float[Array, "_"]]:
-    return [jnp.exp(kernel.log_marginal(log_weights, scale, i)) for i in range(len(log_weights))]
+    return Entropic(
+        plan, value, jnp.minimum(lower, upper), upper, jnp.max(jnp.stack(errors)), jnp.asarray(plan.support_size), calls
+    )
 
 
 def _dual(kernel: SoftCost, marginals: Marginals, p: LogWeights) -> Float[Array, ""]:

@@ -24,6 +24,7 @@ from theory.transport.cost import (
     log_sum,
 )
 from theory.transport.elimination import Table, eliminate, elimination_order, largest_table, traced_back
+from theory.transport.expected import written
 
 MAX_TABLE = 2**26
 """The most entries of a table of variable elimination."""
@@ -47,6 +48,11 @@ class GraphicalCost(SoftCost):
     factors: tuple[Float[np.ndarray | Array, "..."], ...]
 
     def __init__(self, cliques: Sequence[Sequence[int]], factors: Sequence[Given]) -> None:
+        for c, clique in enumerate(cliques):
+            if not isinstance(clique, Sequence):
+                raise ValueError(
+                    f"GraphicalCost: cliques[{c}]: expected variables such as (0, 1), got {written(clique)}"
+                )
         self.cliques = tuple(tuple(clique) for clique in cliques)
         self.factors = tuple(_floats(c, factor) for c, factor in enumerate(factors))
         if len(self.cliques) != len(self.factors) or not self.cliques:

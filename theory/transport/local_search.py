@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from theory.transport.cost import Potentials
+from theory.transport.distances import squared
+from theory.transport.expected import expect_arrays
 from theory.transport.power_diagram import Sites, cells
 
 _STARTS = 256
@@ -63,11 +65,14 @@ def pairwise_bound(
 
     Source: max-product linear programming of Globerson and Jaakkola (from memory, unverified; the bound is derived).
     """
+    expect_arrays("pairwise_bound: points", points)
+    if (sizes := tuple(map(len, points))) != (got := tuple(map(len, p))) or len(weights) != len(points):
+        raise ValueError(f"pairwise_bound: {len(weights)} weights and potentials of sizes {got}, expected {sizes}")
     held = [np.isfinite(q) for q in p]
     beliefs = [-q[h] for q, h in zip(p, held, strict=True)]
     supports = [x[h] for x, h in zip(points, held, strict=True)]
     pairs = list(itertools.combinations(range(len(points)), 2))
-    costs = {(a, b): weights[a] * weights[b] * _squared(supports[a], supports[b]) for a, b in pairs}
+    costs = {(a, b): weights[a] * weights[b] * squared(supports[a], supports[b]) for a, b in pairs}
     shares = {(a, b): (np.zeros(len(supports[a])), np.zeros(len(supports[b]))) for a, b in pairs}
     for _ in range(_SWEEPS):
         for a, b in pairs:
@@ -106,7 +111,3 @@ def _exchanged(sites: Sites, tuples: Int[np.ndarray, "m k"]) -> Int[np.ndarray, 
     exchanged = tuples.copy()
     exchanged[rows[better], i[better]] = v[better]
     return exchanged
-
-
-def _squared(x: Float64[np.ndarray, "n d"], y: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, "n m"]:
-    return np.maximum(np.sum(x**2, axis=1)[:, None] + np.sum(y**2, axis=1) - 2 * x @ y.T, 0.0)

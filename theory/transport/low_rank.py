@@ -66,12 +66,12 @@ class LowRankPlusSparseCost(SoftCost):
     def __init__(
         self,
         factors: Sequence[Given],
-        entries: Tuples | None = None,
+        entries: Tuples | Sequence[Sequence[int]] | None = None,
         values: Given | None = None,
         bins: int | None = None,
     ) -> None:
         self.factors = tuple(as_floats(f"LowRankPlusSparseCost: factors[{i}]", f) for i, f in enumerate(factors))
-        self.entries = np.empty((0, len(factors)), np.int64) if entries is None else entries
+        self.entries = np.empty((0, len(factors)), np.int64) if entries is None else np.asarray(entries)
         self.values = np.empty(0) if values is None else as_floats("LowRankPlusSparseCost: values", values)
         _expect_factors(self.factors)
         _expect_entries(self.entries, self.values, self.shape)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from theory.transport.cost import Potentials, Tuples, gathered
+from theory.transport.expected import expect_a, expect_number
 from theory.transport.plan import SparsePlan, marginal_error, monotone_plan, round_sparse
 from theory.transport.problem import Problem, Solution, dual_value
 
@@ -55,6 +56,7 @@ class MultiplicativeWeights:
     trials: int = 20
 
     def __post_init__(self) -> None:
+        expect_number("MultiplicativeWeights: eps", self.eps)
         if not 0 < self.eps <= 0.5:
             raise ValueError(f"MultiplicativeWeights: eps is {self.eps}, expected 0 < eps <= 1/2")
         if self.trials < 1:
@@ -62,6 +64,7 @@ class MultiplicativeWeights:
 
     def init(self, problem: Problem) -> Best:
         """The monotone plan, and the better of the cost's own potentials and constant ones."""
+        expect_a("MultiplicativeWeights: problem", problem, Problem)
         low, _ = problem.cost.bounds()
         plan, shape = monotone_plan(problem.marginals), problem.cost.shape
         flat = tuple(np.full(n, low / len(shape)) for n in shape)

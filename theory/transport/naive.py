@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from theory.transport.cost import MAX_LISTED, dense, every_tuple, written_size
+from theory.transport.expected import expect_a
 from theory.transport.master import Master
 from theory.transport.plan import SparsePlan
 from theory.transport.problem import Problem, Solution
@@ -33,6 +34,7 @@ class NaiveLp:
         Raises:
             ValueError: if the tensor is larger than `most`, or HiGHS gives no answer.
         """
+        expect_a("NaiveLp: problem", problem, Problem)
         shape = problem.cost.shape
         if (size := math.prod(shape)) > self.most:
             raise ValueError(

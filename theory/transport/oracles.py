@@ -16,7 +16,8 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float64
 
-from theory.transport.cost import Cost, Minimum, Potentials, SoftCost
+from theory.transport.cost import Cost, Minimum, Potentials, SoftCost, expect_sizes, expect_soft
+from theory.transport.expected import expect_a, expect_arrays, expect_function, expect_number
 from theory.transport.plan import log_marginals, log_mass
 
 MinOracle: TypeAlias = Callable[[Potentials], float]
@@ -53,6 +54,7 @@ def min_oracle(cost: Cost, p: Potentials) -> float:
     Raises:
         ValueError: if the cost does not know it so exactly.
     """
+    expect_potentials(cost, p)
     low, high = cost.bounds()
     return approximate_min_oracle(cost, p, _EXACT * max(high - low, np.finfo(float).tiny))
 
@@ -95,8 +97,8 @@ def soft_min_oracle(cost: SoftCost, p: Potentials, eta: float) -> float:
         ValueError: if eta is not positive, or potentials do not match.
     """
     _expect_eta("soft_min_oracle", eta)
-    expect_potentials(cost, p)
-    return -log_mass(cost, [eta * q for q in p], eta) / eta
+    expect_potentials(expect_soft("soft_min_oracle", cost), p)
+    return -float(log_mass(cost, [eta * q for q in p], eta)) / eta
 
 
 def marginals(cost: SoftCost, p: Potentials, eta: float) -> tuple[Float64[np.ndarray, "_"], ...]:
@@ -114,7 +116,7 @@ def marginals(cost: SoftCost, p: Potentials, eta: float) -> tuple[Float64[np.nda
         ValueError: if eta is not positive, potentials do not match, or a sum overflows.
     """
     _expect_eta("marginals", eta)
-    expect_potentials(cost, p)
+    expect_potentials(expect_soft("marginals", cost), p)
     return tuple(_exponentials("marginals", m) for m in log_marginals(cost, [eta * q for q in p], eta))
 
 
@@ -134,6 +136,7 @@ def argmin_by_min(minimum: MinOracle, p: Potentials, tol: float = 1e-9) -> tuple
 
     Source: arXiv 2008.03006 (from memory, unverified).
     """
+    expect_function("argmin_by_min: minimum", minimum, "lambda p: min_oracle(cost, p)")
     value, clamped, index = minimum(p), list(p), []
     for i, potential in enumerate(p):
         for v in range(len(potential)):
@@ -161,6 +164,7 @@ def marginals_by_soft_min(soft: MinOracle, p: Potentials, eta: float) -> tuple[F
         ValueError: if eta is not positive, or a sum overflows.
     """
     _expect_eta("marginals_by_soft_min", eta)
+    expect_function("marginals_by_soft_min: soft", soft, "lambda p: soft_min_oracle(cost, p, eta)")
     found = []
     for i, potential in enumerate(p):
         held = [[*p[:i], clamped_to(potential, v), *p[i + 1 :]] for v in range(len(potential))]
@@ -179,6 +183,7 @@ def soft_min_by_marginals(found: Sequence[Float64[np.ndarray, "_"]], eta: float)
     Returns:
         SMIN(p).
     """
+    expect_arrays("soft_min_by_marginals: found", found)
     return -math.log(found[0].sum()) / eta
 
 
@@ -217,11 +222,9 @@ def clamped_to(potential: Float64[np.ndarray, "n"], v: int) -> Float64[np.ndarra
 
 
 def expect_potentials(cost: Cost, p: Potentials) -> None:
-    """Refuses potentials that do not match a cost, NaN and +inf."""
-    got = tuple(potential.size for potential in p)
-    if got != cost.shape or any(potential.ndim != 1 for potential in p):
-        sizes = got if all(potential.ndim == 1 for potential in p) else tuple(potential.shape for potential in p)
-        raise ValueError(f"potentials of sizes {sizes} do not match a cost of shape {cost.shape}")
+    """Refuses what is no cost, potentials that do not match it, NaN and +inf."""
+    expect_a("cost", cost, Cost)
+    expect_sizes(cost, p)
     for i, potential in enumerate(p):
         if (bad := ~(potential < np.inf)).any():
             v = int(np.argmax(bad))
@@ -229,6 +232,7 @@ def expect_potentials(cost: Cost, p: Potentials) -> None:
 
 
 def _expect_eta(where: str, eta: float) -> None:
+    expect_number(f"{where}: eta", eta)
     if not 0 < eta < np.inf:
         raise ValueError(f"{where}: eta is {eta}, expected a positive inverse temperature")
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from theory.arrays import Scalar
-from theory.transport.pairs import squared
+from theory.transport.distances import squared
 from theory.transport.rows import Rows
 
 with warnings.catch_warnings():

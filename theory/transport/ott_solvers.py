@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from theory.arrays import Scalar
+from theory.transport.distances import squared
 from theory.transport.ott_clouds import (
     Clouds,
     Geometry,
@@ -18,7 +19,7 @@ from theory.transport.ott_clouds import (
     hungarian,
     number,
 )
-from theory.transport.pairs import Factors, Pair, Pairing, Scalings, split, squared, standard
+from theory.transport.pairs import Factors, Pair, Pairing, Scalings, split, standard
 from theory.transport.rows import Rows
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from theory.arrays import Scalar
+from theory.transport.distances import squared
 from theory.transport.rows import Rows
 
 _ENTRIES = 2**22  # of the cost matrix that are made at a time
@@ -256,11 +257,6 @@ def standard(pair: Pair) -> tuple[Pair, Float[Array, ""]]:
 def split(pair: Pair) -> Rows:
     """The split of rows for one device: 2^22 entries of the cost matrix are made at a time."""
     return Rows(max(1, _ENTRIES // len(pair.y)))
-
-
-def squared(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[Array, "n m"]:
-    """Squared distances, by differences: the usual expansion loses half of the digits of points that are near."""
-    return jnp.sum((x[:, None] - y) ** 2, axis=2)
 
 
 def rounded(plan: Float[Array, "n m"], a: Float[Array, "n"], b: Float[Array, "m"]) -> Float[Array, "n m"]:

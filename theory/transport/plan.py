@@ -1,18 +1,31 @@
 """Transport plans: sparse ones as atoms, dense ones as scalings of exp(-eta C), and rounding to exact marginals."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Float64, Int
 
-from theory.arrays import Scalar
-from theory.transport.cost import Cost, LogWeights, SoftCost, Tuples, every_tuple, expect_dense
+from theory.arrays import AnyArray, Scalar, library_of
+from theory.transport.cost import (
+    Cost,
+    LogWeight,
+    LogWeights,
+    SoftCost,
+    Tuples,
+    every_tuple,
+    expect_dense,
+    expect_sizes,
+    expect_soft,
+    gathered,
+)
+from theory.transport.expected import expect_a, expect_arrays
 
 Marginals: TypeAlias = Sequence[Float64[np.ndarray, "_"]]
 """One array for each marginal."""
@@ -65,9 +78,11 @@ class SparsePlan:
         return joint
 
 
-@dataclass(frozen=True, eq=False)
-class ScaledPlan:
+class ScaledPlan(eqx.Module):
     """P_j = exp(sum_i w_i[j_i] - scale C_j) + mass prod_i q_i[j_i]: what rounding a Sinkhorn iterate gives.
+
+    Of NumPy arrays everything is computed on the host, in double precision; arrays of JAX may be traced, and everything
+    is in their precision.
 
     Attributes:
         kernel: the cost C, which is taken as its soft sums take it.
@@ -78,10 +93,10 @@ class ScaledPlan:
     """
 
     kernel: SoftCost
-    scale: float
-    log_weights: tuple[Float64[np.ndarray, "_"], ...]
-    correction: tuple[Float64[np.ndarray, "_"], ...]
-    mass: float
+    scale: Scalar
+    log_weights: LogWeights
+    correction: LogWeights
+    mass: Scalar
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -89,54 +104,58 @@ class ScaledPlan:
         return self.kernel.shape
 
     @property
-    def support_size(self) -> float:
-        """The number of tuples of points that have mass; inf where double precision ends."""
-        return float(np.prod([np.count_nonzero(np.isfinite(w)) for w in self.log_weights], dtype=float))
+    def support_size(self) -> Scalar:
+        """The number of tuples of points that have mass; inf where the precision ends."""
+        xp = library_of(self.log_weights[0])
+        with np.errstate(over="ignore"):
+            return xp.prod(xp.stack([xp.sum(xp.isfinite(w).astype(float)) for w in self.log_weights]))
 
-    def marginals(self) -> tuple[Float64[np.ndarray, "_"], ...]:
+    def marginals(self) -> LogWeights:
         """The marginals m_1, ..., m_k."""
-        scaled = log_marginals(self.kernel, self.log_weights, self.scale)
-        return tuple(np.exp(m) + self.mass * q for m, q in zip(scaled, self.correction, strict=True))
+        xp, scaled = library_of(self.log_weights[0]), _summed(_log_marginals, self.kernel, self.log_weights, self.scale)
+        return tuple(xp.exp(m) + self.mass * q for m, q in zip(scaled, self.correction, strict=True))
 
-    def cost(self, cost: SoftCost) -> float:
+    def cost(self, cost: SoftCost | None = None) -> Scalar:
         """<C, P>, for the cost that the plan scales.
 
         Raises:
-            ValueError: if that is another cost.
+            ValueError: if another cost is given.
         """
-        if cost is not self.kernel:
+        if cost is not None and cost is not self.kernel:
             raise ValueError("ScaledPlan: its cost is known for the cost that it scales, got another one")
-        with jax.enable_x64(True), np.errstate(divide="ignore"):
-            scaled, mean = (float(x) for x in mean_cost(cost, self.log_weights, self.scale))
-            _, rest = mean_cost(cost, tuple(np.log(q) for q in self.correction), 0.0) if self.mass else (0.0, 0.0)
-        return math.exp(scaled) * mean + self.mass * float(rest)
+        xp = library_of(self.log_weights[0])
+        with np.errstate(divide="ignore"):
+            apart = tuple(xp.log(q) for q in self.correction)
+        scaled, mean = _summed(_mean_cost, self.kernel, self.log_weights, self.scale)
+        _, rest = _summed(_mean_cost, self.kernel, apart, 0.0)
+        return xp.exp(scaled) * mean + self.mass * rest
 
     def dense(self) -> Float64[np.ndarray, "..."]:
-        """The tensor P, for small instances.
+        """The tensor P, for small instances; not inside programs.
 
         Raises:
             ValueError: if it has more than 2^22 entries.
         """
         expect_dense("ScaledPlan", self.shape)
         tuples = every_tuple(self.shape)
-        each = range(len(self.shape))
-        scaled = np.exp(sum(self.log_weights[i][tuples[:, i]] for i in each) - self.scale * self.kernel.soft_at(tuples))
-        apart = np.prod([self.correction[i][tuples[:, i]] for i in each], axis=0)
-        return (scaled + self.mass * apart).reshape(self.shape)
+        weights, each = gathered([np.asarray(w, float) for w in self.log_weights], tuples), range(len(self.shape))
+        apart = np.prod([np.asarray(self.correction[i], float)[tuples[:, i]] for i in each], axis=0)
+        kernel = jax.tree.map(np.asarray, self.kernel)  # what a program gives has arrays of JAX
+        scaled = np.exp(weights - float(self.scale) * kernel.soft_at(tuples))
+        return (scaled + float(self.mass) * apart).reshape(self.shape)
 
-    def pair(self, i: int, j: int) -> Float64[np.ndarray, "n m"]:
+    def pair(self, i: int, j: int) -> Float[np.ndarray | Array, "n m"]:
         """As `SparsePlan.pair`: one point of marginal i after the other is kept alone, and marginal j is summed."""
-        with jax.enable_x64(True):
-            scaled = np.exp(np.asarray(log_pair(self.kernel, self.log_weights, jnp.float64(self.scale), i, j)))
-        q, r = self.correction[i], self.correction[j]
-        return scaled + self.mass * (np.diag(q) if i == j else np.outer(q, r))
+        xp, (q, r) = library_of(self.log_weights[0]), (self.correction[i], self.correction[j])
+        scaled = xp.exp(_summed(_log_pair, self.kernel, self.log_weights, self.scale, i, j))
+        return scaled + self.mass * (xp.diag(q) if i == j else xp.outer(q, r))
 
 
 Plan: TypeAlias = SparsePlan | ScaledPlan
 """What a solver gives."""
 
 
-def marginal_error(got: Marginals, wanted: Marginals) -> float:
+def marginal_error(got: Sequence[LogWeight], wanted: Marginals) -> float:
     """How far marginals are from others.
 
     Args:
@@ -160,7 +179,11 @@ def monotone_plan(marginals: Marginals) -> SparsePlan:
 
     Returns:
         A plan with at most sum_i n_i - k + 1 atoms and these marginals.
+
+    Raises:
+        ValueError: if there is no marginal.
     """
+    expect_arrays("monotone_plan: marginals", marginals)
     ends = [np.cumsum(mu) for mu in marginals]
     total = min(float(end[-1]) for end in ends)
     stops = np.unique(np.minimum(np.concatenate(ends), total))
@@ -205,10 +228,12 @@ def round_sparse(plan: SparsePlan, marginals: Marginals) -> SparsePlan:
         the sum over i of |m_i - mu_i|_1, in the sum of absolute values.
 
     Raises:
-        ValueError: if the marginals have other sizes than the plan.
+        ValueError: if the plan is not sparse, or the marginals have other sizes.
 
     Source: Altschuler, Weed and Rigollet 2017 for two marginals (from memory, unverified), extended.
     """
+    expect_a("round_sparse: plan", plan, SparsePlan)
+    expect_arrays("round_sparse: marginals", marginals)
     if (sizes := tuple(map(len, marginals))) != plan.shape:
         raise ValueError(f"round_sparse: got marginals of sizes {sizes}, expected {plan.shape} for this plan")
     masses = np.maximum(plan.masses, 0.0)
@@ -225,39 +250,41 @@ def round_sparse(plan: SparsePlan, marginals: Marginals) -> SparsePlan:
     return _merged(SparsePlan(plan.shape, tuples, np.concatenate([masses, mass * rest.masses])))
 
 
-def round_scaled(
-    kernel: SoftCost, scale: float, log_weights: Sequence[Float64[np.ndarray, "_"]], marginals: Marginals
-) -> ScaledPlan:
+def round_scaled(kernel: SoftCost, scale: Scalar, log_weights: Sequence[LogWeight], marginals: Marginals) -> ScaledPlan:
     """Scales slices down until no point has too much, and adds a product of distributions that brings what is missing.
 
     Args:
         kernel: the cost C.
         scale: eta.
-        log_weights: w of the plan exp(sum_i w_i[j_i] - eta C_j).
+        log_weights: w of the plan exp(sum_i w_i[j_i] - eta C_j); NumPy arrays for double precision on the host, arrays
+            of JAX where they or eta are traced.
         marginals: k distributions.
 
     Returns:
-        A plan with these marginals.
+        A plan with these marginals, of arrays of the same kind.
+
+    Raises:
+        ValueError: if the cost has no soft sums, or sizes do not match.
 
     Source: as `round_sparse`.
     """
-    weights = list(log_weights)
+    expect_sizes(expect_soft("round_scaled", kernel), log_weights)
+    xp, weights = library_of(log_weights[0]), list(log_weights)
     for i, mu in enumerate(marginals):
-        held = _log_marginal_of(kernel, weights, scale, i)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            weights[i] = weights[i] + np.where(mu > 0, np.minimum(0.0, np.log(mu) - held), -np.inf)
-    held = log_marginals(kernel, weights, scale)
-    missing = [np.maximum(mu - np.exp(m), 0.0) for mu, m in zip(marginals, held, strict=True)]
-    mass = min(float(part.sum()) for part in missing)
-    parts = missing if mass > _NEGLIGIBLE else marginals
-    correction = tuple(part / part.sum() for part in parts)
-    return ScaledPlan(kernel, scale, tuple(weights), correction, mass if mass > _NEGLIGIBLE else 0.0)
+        held = _summed(_log_marginal, kernel, weights, scale, i)
+        excess = xp.where(mu > 0, held - np.log(np.where(mu > 0, mu, 1.0)), np.inf)
+        weights[i] = weights[i] - xp.maximum(0.0, excess)
+    held = _summed(_log_marginals, kernel, weights, scale)
+    missing = [xp.maximum(mu - xp.exp(m), 0.0) for mu, m in zip(marginals, held, strict=True)]
+    mass = xp.min(xp.stack([xp.sum(part) for part in missing]))
+    lacking = mass > _NEGLIGIBLE
+    parts = [xp.where(lacking, part, mu) for part, mu in zip(missing, marginals, strict=True)]
+    correction = tuple(part / xp.sum(part) for part in parts)
+    return ScaledPlan(kernel, scale, tuple(weights), correction, xp.where(lacking, mass, 0.0)[()])
 
 
-def log_marginals(
-    kernel: SoftCost, log_weights: Sequence[Float64[np.ndarray, "_"]], scale: float
-) -> tuple[Float64[np.ndarray, "_"], ...]:
-    """The logarithms of the marginals of exp(sum_i w_i[j_i] - scale C_j), in float64.
+def log_marginals(kernel: SoftCost, log_weights: Sequence[AnyArray], scale: Scalar) -> tuple[AnyArray, ...]:
+    """The logarithms of the marginals of exp(sum_i w_i[j_i] - scale C_j).
 
     Args:
         kernel: the cost C.
@@ -265,21 +292,13 @@ def log_marginals(
         scale: eta.
 
     Returns:
-        One array for each marginal.
+        One array for each marginal: of NumPy arrays in float64, else as they are.
     """
-    with jax.enable_x64(True):
-        return tuple(np.asarray(m) for m in _log_marginals(kernel, tuple(log_weights), jnp.float64(scale)))
+    return tuple(_summed(_log_marginals, kernel, log_weights, scale))
 
 
-def _log_marginal_of(
-    kernel: SoftCost, log_weights: Sequence[Float64[np.ndarray, "_"]], scale: float, i: int
-) -> Float64[np.ndarray, "_"]:
-    with jax.enable_x64(True):
-        return np.asarray(_log_marginal(kernel, tuple(log_weights), jnp.float64(scale), i))
-
-
-def log_mass(kernel: SoftCost, log_weights: Sequence[Float64[np.ndarray, "_"]], scale: float) -> float:
-    """The logarithm of the sum of exp(sum_i w_i[j_i] - scale C_j) over all tuples, in float64.
+def log_mass(kernel: SoftCost, log_weights: Sequence[LogWeight], scale: Scalar) -> Scalar:
+    """The logarithm of the sum of exp(sum_i w_i[j_i] - scale C_j) over all tuples; precision as in `log_marginals`.
 
     Args:
         kernel: the cost C.
@@ -289,8 +308,17 @@ def log_mass(kernel: SoftCost, log_weights: Sequence[Float64[np.ndarray, "_"]], 
     Returns:
         The logarithm; -inf where every tuple is excluded.
     """
+    return _summed(_log_mass, kernel, log_weights, scale)[()]
+
+
+def _summed(
+    sums: Callable[..., Any], kernel: SoftCost, log_weights: Sequence[LogWeight], scale: Scalar, *where: int
+) -> Any:
+    """Sums of NumPy arrays in double precision, as NumPy arrays; those of JAX as they are."""
+    if library_of(log_weights[0]) is jnp:
+        return sums(kernel, tuple(log_weights), scale, *where)
     with jax.enable_x64(True):
-        return float(_log_mass(kernel, tuple(log_weights), jnp.float64(scale)))
+        return jax.tree.map(np.asarray, sums(kernel, tuple(log_weights), jnp.float64(scale), *where))
 
 
 @jax.jit
@@ -309,7 +337,7 @@ def _log_marginals(kernel: SoftCost, log_weights: LogWeights, scale: Scalar) -> 
 
 
 @partial(jax.jit, static_argnums=(3, 4))
-def log_pair(kernel: SoftCost, log_weights: LogWeights, scale: Scalar, i: int, j: int) -> Float[Array, "n m"]:
+def _log_pair(kernel: SoftCost, log_weights: LogWeights, scale: Scalar, i: int, j: int) -> Float[Array, "n m"]:
     """Row by row: all rows at once would multiply the memory of an elimination by n."""
     points = jnp.arange(len(log_weights[i]))
 
@@ -321,7 +349,7 @@ def log_pair(kernel: SoftCost, log_weights: LogWeights, scale: Scalar, i: int, j
 
 
 @jax.jit
-def mean_cost(kernel: SoftCost, log_weights: LogWeights, scale: Scalar) -> tuple[Float[Array, ""], Float[Array, ""]]:
+def _mean_cost(kernel: SoftCost, log_weights: LogWeights, scale: Scalar) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """The logarithm of the mass of a scaled plan, and its mean cost per mass."""
     total = lambda t: jax.nn.logsumexp(kernel.log_marginal(log_weights, t, 0))
     mass, slope = jax.value_and_grad(total)(jnp.asarray(scale, float))

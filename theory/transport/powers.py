@@ -14,6 +14,7 @@ from jaxtyping import Float64
 from numpy.polynomial import Chebyshev, Polynomial
 
 from theory.transport.cost import Potentials
+from theory.transport.expected import expect_a
 from theory.transport.low_rank import LowRankPlusSparseCost
 
 
@@ -34,6 +35,7 @@ def marginals_by_powers(
     Source: arXiv 2008.03006, low-rank plus sparse costs (from memory, unverified; the polynomial is ours, the Chebyshev
     interpolant on the range of R).
     """
+    expect_a("marginals_by_powers: cost", cost, LowRankPlusSparseCost)
     low, high = LowRankPlusSparseCost(cost.factors).bounds()
     polynomial = exponential(eta, low, high, degree)
     found = [np.zeros(n) for n in cost.shape]

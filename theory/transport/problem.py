@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from theory.transport.cost import Cost, Given, Potentials, as_floats, expect_finite
+from theory.transport.cost import Cost, Given, Potentials, as_floats, expect_finite, expect_sizes
+from theory.transport.expected import expect_a, expect_arrays, expect_count, written
 from theory.transport.plan import Plan
 
 _SUM = 1e-9
@@ -24,13 +25,18 @@ class Problem:
             divided by their sums).
 
     Raises:
-        ValueError: if the marginals do not match the cost, are negative or not finite, or do not sum to 1.
+        ValueError: if the cost is no `Cost`, or the marginals do not match it, are negative or not finite, or do not
+            sum to 1.
     """
 
     cost: Cost
     marginals: tuple[Float64[np.ndarray, "_"], ...]
 
     def __init__(self, cost: Cost, marginals: Sequence[Given]) -> None:
+        if isinstance(marginals, Cost):
+            raise ValueError("Problem: the second argument is the cost; expected Problem(cost, marginals)")
+        expect_a("Problem: cost", cost, Cost)
+        expect_arrays("Problem: marginals", marginals)
         if len(marginals) != len(cost.shape):
             raise ValueError(f"marginals: got {len(marginals)}, expected {len(cost.shape)} for a cost of {cost.shape}")
         checked = tuple(_checked(i, mu, n) for i, (mu, n) in enumerate(zip(marginals, cost.shape, strict=True)))
@@ -56,7 +62,16 @@ def uniform(shape: Sequence[int]) -> tuple[Float64[np.ndarray, "_"], ...]:
 
     Returns:
         Masses of 1 / n_i.
+
+    Raises:
+        ValueError: if these are not sizes of at least 1.
     """
+    if not isinstance(shape, Sequence | np.ndarray) or isinstance(shape, str):
+        raise ValueError(
+            f"uniform: expected the sizes of the marginals, such as (6, 6) or cost.shape, got {written(shape)}"
+        )
+    for i, n in enumerate(shape):
+        expect_count(f"uniform: shape[{i}]", n, 1, "point")
     return tuple(np.full(n, 1 / n) for n in shape)
 
 
@@ -69,7 +84,12 @@ def dual_value(problem: Problem, p: Potentials) -> float:
 
     Returns:
         A lower bound of the least cost.
+
+    Raises:
+        ValueError: if the potentials do not match.
     """
+    expect_a("dual_value: problem", problem, Problem)
+    expect_sizes(problem.cost, p)
     return problem.paired(p) + problem.cost.argmin(p).lower
 
 

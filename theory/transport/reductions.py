@@ -10,13 +10,24 @@ So whoever computes F can minimise C, and C may encode a clique, a cut or a dete
 
 import itertools
 from collections.abc import Callable
+from numbers import Integral
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float64, Int
 
 from theory.transport.barycenter_cost import BarycenterCost
-from theory.transport.cost import Cost, Potentials, TensorCost, every_tuple, expect_dense, expect_finite
+from theory.transport.cost import (
+    Cost,
+    Given,
+    Potentials,
+    TensorCost,
+    as_floats,
+    every_tuple,
+    expect_dense,
+    expect_finite,
+)
+from theory.transport.expected import expect_function
 from theory.transport.graphical import GraphicalCost
 from theory.transport.oracles import expect_potentials
 from theory.transport.problem import Problem, Solution, uniform
@@ -28,7 +39,7 @@ Adjacency: TypeAlias = Int[np.ndarray, "n n"]
 """Of a graph: 0 and 1, symmetric, with a zero diagonal."""
 
 
-def clique_to_pairwise(adjacency: Adjacency, k: int) -> GraphicalCost:
+def clique_to_pairwise(adjacency: Given, k: int) -> GraphicalCost:
     """C_j = -sum_{i < i'} A[j_i, j_i']: a tuple costs -k (k - 1) / 2 exactly if its points are a k-clique.
 
     Args:
@@ -41,13 +52,13 @@ def clique_to_pairwise(adjacency: Adjacency, k: int) -> GraphicalCost:
     Raises:
         ValueError: if the matrix is not an adjacency, k is below 2, or the tables would be too large.
     """
-    _expect_adjacency(adjacency)
+    adjacency = _adjacency(adjacency)
     _expect_clique_size(k)
     pairs = tuple(itertools.combinations(range(k), 2))
     return GraphicalCost(pairs, (-adjacency.astype(float),) * len(pairs))
 
 
-def cut_to_transport(adjacency: Adjacency) -> Problem:
+def cut_to_transport(adjacency: Given) -> Problem:
     """Vertices as marginals (1/2, 1/2), with C_j = -(edges whose ends differ): the least cost is minus the maximum cut.
 
     The optimal cut and its complement, with half of the mass each, have these marginals.
@@ -61,7 +72,7 @@ def cut_to_transport(adjacency: Adjacency) -> Problem:
     Raises:
         ValueError: if the matrix is not an adjacency, or the treewidth of the graph is too large.
     """
-    _expect_adjacency(adjacency)
+    adjacency = _adjacency(adjacency)
     edges = tuple((a, b) for a, b in np.argwhere(np.triu(adjacency)).tolist())
     alone = tuple((v,) for v in np.flatnonzero(adjacency.sum(axis=1) == 0).tolist())
     factors = (np.eye(2) - 1,) * len(edges) + (np.zeros(2),) * len(alone)
@@ -80,6 +91,9 @@ def subdeterminant_to_transport(vectors: Float64[np.ndarray, "n d"]) -> TensorCo
     Raises:
         ValueError: if an entry is not finite, or the tensor has more than 2^22 entries.
     """
+    vectors = as_floats("subdeterminant_to_transport: vectors", vectors)
+    if vectors.ndim != 2:
+        raise ValueError(f"subdeterminant_to_transport: vectors have shape {vectors.shape}, expected (n, d)")
     n, d = vectors.shape
     expect_finite("subdeterminant_to_transport: vectors", vectors)
     expect_dense("subdeterminant_to_transport", (n,) * d)
@@ -97,7 +111,7 @@ class CliqueBarycenter(NamedTuple):
     """-(k - 1) / k."""
 
 
-def clique_to_barycenter(adjacency: Adjacency, k: int) -> CliqueBarycenter:
+def clique_to_barycenter(adjacency: Given, k: int) -> CliqueBarycenter:
     """Measures on binary points with <x_iu, x_i'v> = A_uv for i != i', and |x_iv|^2 = (k - 1) deg(v).
 
     There is one coordinate for each pair i < i' and ordered edge (u, v), where x_iu and x_i'v are 1. So
@@ -113,7 +127,7 @@ def clique_to_barycenter(adjacency: Adjacency, k: int) -> CliqueBarycenter:
     Raises:
         ValueError: if the matrix is not an adjacency, k is below 2, or the graph has no edge.
     """
-    _expect_adjacency(adjacency)
+    adjacency = _adjacency(adjacency)
     _expect_clique_size(k)
     inside = np.flatnonzero(adjacency.sum(axis=1))
     if not len(inside):
@@ -167,6 +181,7 @@ def min_by_transport(
     Source: arXiv 2012.05398 uses values alone (from memory, unverified); potentials are a shortcut.
     """
     expect_potentials(cost, p)
+    expect_function("min_by_transport: oracle", oracle, "NaiveLp().solve")
     low, high = cost.bounds()
     scale = high - low or 1.0
     cuts, constants = np.empty((0, sum(cost.shape))), np.empty(0)
@@ -214,12 +229,14 @@ def _model_minimum(
     return float(found.fun), tuple(mu / mu.sum() for mu in masses)
 
 
-def _expect_adjacency(adjacency: Adjacency) -> None:
+def _adjacency(given: Given) -> Adjacency:
+    adjacency = as_floats("adjacency", given)
     square = adjacency.ndim == 2 and adjacency.shape[0] == adjacency.shape[1]
     if not square or not np.isin(adjacency, (0, 1)).all() or (adjacency != adjacency.T).any() or adjacency.trace():
         raise ValueError("adjacency: expected a symmetric matrix of 0 and 1 with a zero diagonal")
+    return adjacency.astype(np.int64)
 
 
 def _expect_clique_size(k: int) -> None:
-    if k < 2:
+    if not isinstance(k, Integral) or k < 2:
         raise ValueError(f"k is {k}, expected a clique of at least 2 vertices")

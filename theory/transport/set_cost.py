@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from theory.transport.cost import Cost, Minimum, Potentials, Pricing, Tuples, exact_minimum, gathered
+from theory.transport.expected import expect_count, written
 from theory.transport.plan import Marginals
 
 _ROOM = 2**22
@@ -69,6 +70,13 @@ class SetCost(Cost):
         return [np.maximum(q, floor) for q in p]
 
 
+def _edges(given: object) -> tuple[tuple[int, int], ...]:
+    if not isinstance(given, Sequence) or not all(isinstance(e, Sequence) and len(e) == 2 for e in given):
+        got = f"{written(given)}; complete_graph(4) gives those of 4 vertices"
+        raise ValueError(f"Reliability: edges: expected pairs of vertices such as ((0, 1), (1, 2)), got {got}")
+    return tuple((a, b) for a, b in given)
+
+
 class Reliability(SetCost):
     """1[connected] of the edges that are up (worst case), or 1 - 1[connected] (best case).
 
@@ -86,7 +94,7 @@ class Reliability(SetCost):
     Source: arXiv 2008.03006, network reliability (from memory, unverified; checked by brute force).
     """
 
-    edges: tuple[tuple[int, int], ...] = eqx.field(static=True, converter=tuple)
+    edges: tuple[tuple[int, int], ...] = eqx.field(static=True, converter=_edges)
     best: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
@@ -236,5 +244,9 @@ def complete_graph(vertices: int) -> Sequence[tuple[int, int]]:
 
     Returns:
         All pairs a < b of the vertices 0..v-1, in lexicographic order.
+
+    Raises:
+        ValueError: if there are no vertices, or no whole number of them.
     """
+    expect_count("complete_graph: vertices", vertices, 1, "vertex")
     return tuple((a, b) for a in range(vertices) for b in range(a + 1, vertices))

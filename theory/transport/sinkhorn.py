@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float, Float64, Int
 
 from theory.arrays import Scalar
-from theory.transport.cost import LogWeights, SoftCost
+from theory.transport.cost import LogWeights, SoftCost, expect_soft
+from theory.transport.expected import expect_a, expect_number
 from theory.transport.plan import Marginals, log_marginals, marginal_error, round_scaled
 from theory.transport.precision import largest_entry, rounding, upper_bound
 from theory.transport.problem import Problem, Solution, dual_value
@@ -81,6 +82,7 @@ def sinkhorn(kernel: SoftCost, log_marginals: LogWeights, eta: Scalar, tol: Scal
 
     Source: as `sweep`.
     """
+    expect_soft("sinkhorn", kernel)
     return jax.lax.while_loop(
         lambda state: (state.error > tol) & (state.sweeps < sweeps),
         lambda state: sweep(kernel, log_marginals, eta, state),
@@ -103,23 +105,21 @@ def scalings(problem: Problem, eta: Scalar, tol: Scalar, sweeps: int = SWEEPS) -
     Raises:
         ValueError: if the cost has no soft sums.
     """
-    return sinkhorn(*soft(problem), eta, tol, sweeps)
+    return sinkhorn(*soft(problem, "scalings"), eta, tol, sweeps)
 
 
-def soft(problem: Problem) -> tuple[SoftCost, tuple[Float64[np.ndarray, "_"], ...]]:
+def soft(
+    problem: Problem, where: str = "MultimarginalSinkhorn"
+) -> tuple[SoftCost, tuple[Float64[np.ndarray, "_"], ...]]:
     """The cost with its soft sums, and the logarithms of the marginals; -inf where there is no mass.
 
     Raises:
         ValueError: if the cost has no soft sums; the message names solvers that do without.
     """
-    if not isinstance(problem.cost, SoftCost):
-        kind = type(problem.cost).__name__
-        raise ValueError(
-            f"MultimarginalSinkhorn: a {kind} has no soft sums (they can be hard where minima are easy); "
-            "use ColumnGeneration, or `dense` on a small instance"
-        )
+    expect_a(f"{where}: problem", problem, Problem)
+    kernel = expect_soft(where, problem.cost)
     with np.errstate(divide="ignore"):
-        return problem.cost, tuple(np.log(mu) for mu in problem.marginals)
+        return kernel, tuple(np.log(mu) for mu in problem.marginals)
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,7 @@ class MultimarginalSinkhorn:
     sweeps: int = SWEEPS
 
     def __post_init__(self) -> None:
+        expect_number("MultimarginalSinkhorn: eta", self.eta)
         if not 0 < self.eta < math.inf:
             raise ValueError(f"MultimarginalSinkhorn: eta is {self.eta}, expected a positive number")
         if not self.tol >= 0:
@@ -168,13 +169,13 @@ class MultimarginalSinkhorn:
     def _answer(self, problem: Problem, kernel: SoftCost, weights: tuple[np.ndarray, ...], calls: int) -> Solution:
         held = tuple(np.exp(m) for m in log_marginals(kernel, weights, self.eta))
         plan, size = round_scaled(kernel, self.eta, weights, problem.marginals), largest_entry(kernel)
-        value = plan.cost(kernel)
+        value = float(plan.cost(kernel))
         upper = float(upper_bound(kernel, value, plan.marginals(), problem.marginals, plan.log_weights, self.eta))
         candidates = [tuple(w / self.eta for w in ws) for ws in (weights, _relative(weights, problem.marginals))]
         lower, first = max((dual_value(problem, p) - float(rounding(p, size)), -c) for c, p in enumerate(candidates))
         potentials, lower = candidates[-first], min(lower, upper)
         error = marginal_error(held, problem.marginals)
-        return Solution(plan, potentials, value, lower, upper, error, plan.support_size, calls + 2)
+        return Solution(plan, potentials, value, lower, upper, error, float(plan.support_size), calls + 2)
 
 
 def _relative(weights: Sequence[Float64[np.ndarray, "_"]], marginals: Marginals) -> list[Float64[np.ndarray, "_"]]:

@@ -16,7 +16,8 @@ from theory.transport import (
     ott_barycenters,
     uniform,
 )
-from theory.transport.approximate import approximation, couplings_bound, exact_plan, padded, squared, value_of
+from theory.transport.approximate import approximation, couplings_bound, exact_plan, padded, value_of
+from theory.transport.distances import squared
 
 
 def instance(seed: int, sizes: tuple[int, ...] = (4, 3, 5), d: int = 2) -> tuple[BarycenterCost, list[np.ndarray]]:

@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 
 from tests.theory.transport.test_sinkhorn import SIZES, far_from_zero, least, low_rank, ties
-from theory.transport import BarycenterCost, MultimarginalSinkhorn, Problem, TensorCost, entropic, scalings, uniform
-from theory.transport.entropic import EntropicPlan, rounded
+from theory.transport import (
+    BarycenterCost,
+    MultimarginalSinkhorn,
+    Problem,
+    ScaledPlan,
+    TensorCost,
+    entropic,
+    round_scaled,
+    scalings,
+    uniform,
+)
 
 AWAY = np.array([0.0, 0.25, 0.75])
 ETAS = 10.0 ** np.arange(-3, 13)
@@ -19,7 +28,7 @@ def test_a_rounded_plan_is_what_its_tensor_says(eta: float) -> None:
     tensor, marginals = rng.normal(size=SIZES), [AWAY, rng.dirichlet(np.ones(2)), rng.dirichlet(np.ones(3))]
     weights = [rng.normal(size=n) for n in SIZES]
     with jax.enable_x64(True):
-        plan = rounded(TensorCost(tensor), marginals, eta, tuple(map(jnp.asarray, weights)))
+        plan = round_scaled(TensorCost(tensor), eta, tuple(map(jnp.asarray, weights)), marginals)
         scaled = np.exp(sum(np.meshgrid(*plan.log_weights, indexing="ij")) - eta * tensor)
         dense = scaled + float(plan.mass) * np.einsum("i,j,k->ijk", *plan.correction)
         for i, mu in enumerate(marginals):
@@ -29,13 +38,33 @@ def test_a_rounded_plan_is_what_its_tensor_says(eta: float) -> None:
             np.testing.assert_allclose(plan.pair(i, i), np.diag(mu), atol=1e-14)
         np.testing.assert_allclose(plan.pair(0, 2), dense.sum(axis=1), atol=1e-14)
         np.testing.assert_allclose(plan.pair(2, 1), dense.sum(axis=0).T, atol=1e-14)
+        np.testing.assert_allclose(plan.dense(), dense, atol=1e-14)
         assert float(plan.cost()) == pytest.approx(np.sum(tensor * dense), abs=1e-13)
         assert float(plan.support_size) == np.count_nonzero(dense) == 2 * 2 * 3
 
 
+@pytest.mark.parametrize("mass", [1e-3, 1e-9, 1e-12])
+@pytest.mark.parametrize("eta", [1.0, pytest.param(1e9, marks=pytest.mark.slow)])
+def test_plans_on_the_host_and_traced_ones_are_rounded_alike(eta: float, mass: float) -> None:
+    """A point has next to no mass, and the scalings leave much to correct."""
+    rng = np.random.default_rng(1)
+    cost, marginals = TensorCost(rng.random(SIZES)), [np.array([mass, 0.25, 0.75 - mass]), *uniform(SIZES[1:])]
+    weights = tuple(rng.normal(size=n) - 2 for n in SIZES)
+    host = round_scaled(cost, eta, weights, marginals)
+    with jax.enable_x64(True):
+        traced = jax.jit(lambda eta, w: round_scaled(cost, eta, w, marginals))(eta, tuple(map(jnp.asarray, weights)))
+        np.testing.assert_allclose(traced.dense(), host.dense(), rtol=1e-12)
+        assert float(traced.cost()) == pytest.approx(host.cost(cost), abs=1e-14)
+        for plan in (host, traced):
+            for m, mu in zip(plan.marginals(), marginals, strict=True):
+                np.testing.assert_allclose(m, mu, rtol=1e-10)
+    assert all(type(m) is np.ndarray and m.dtype == np.float64 for m in (*host.log_weights, *host.marginals()))
+    assert isinstance(host.cost(cost), float)
+
+
 def test_more_tuples_than_integers_are_counted() -> None:
     weights = tuple(jnp.zeros(1000) for _ in range(12))
-    plan = EntropicPlan(TensorCost(np.zeros(1)), 1.0, weights, weights, jnp.zeros(()))
+    plan = ScaledPlan(TensorCost(np.zeros(1)), 1.0, weights, weights, jnp.zeros(()))
     assert float(plan.support_size) == pytest.approx(1e36)
 
 

@@ -82,3 +82,11 @@ def test_a_search_that_is_not_certified_says_so() -> None:
     cost, p = instance(0, (8,) * 8, 4, scale=0.5)
     with pytest.raises(ValueError, match=r"BarycenterCost: the least reduced cost is known to .*, expected 1e-08"):
         approximate_min_oracle(cost, p, 1e-8)
+
+
+def test_the_bound_keeps_its_digits_far_from_the_origin() -> None:
+    cost, p = instance(0, (3, 4, 3), 5)
+    near, far = ([x + shift for x in cost.points] for shift in (0.0, 1e6))
+    assert pairwise_bound(tuple(far), cost.weights, p) == pytest.approx(
+        pairwise_bound(tuple(near), cost.weights, p), abs=1e-8
+    )

@@ -109,7 +109,7 @@ def test_a_scaled_plan_is_what_its_tensor_says(make: Maker, scale: float) -> Non
     instance = problem(make, seed=0, zeros=True)
     cost, rng = instance.cost, np.random.default_rng(1)
     assert isinstance(cost, SoftCost)
-    weights = [0.5 * rng.normal(size=n) - 3 for n in cost.shape]
+    weights = tuple(0.5 * rng.normal(size=n) - 3 for n in cost.shape)
     plan = round_scaled(cost, scale, weights, instance.marginals)
     assert isinstance(plan, ScaledPlan)
     tensor = plan.dense()
@@ -126,7 +126,7 @@ def test_a_scaled_plan_is_what_its_tensor_says(make: Maker, scale: float) -> Non
 
 def test_the_cost_of_a_scaled_plan_is_that_of_its_kernel() -> None:
     cost = TensorCost(np.ones((2, 2)))
-    plan = round_scaled(cost, 1.0, [np.zeros(2)] * 2, uniform((2, 2)))
+    plan = round_scaled(cost, 1.0, (np.zeros(2),) * 2, uniform((2, 2)))
     with pytest.raises(ValueError, match="its cost is known for the cost that it scales"):
         plan.cost(TensorCost(np.zeros((2, 2))))
 
@@ -134,7 +134,7 @@ def test_the_cost_of_a_scaled_plan_is_that_of_its_kernel() -> None:
 def test_results_do_not_depend_on_the_precision_of_the_process() -> None:
     cost = TensorCost(np.random.default_rng(0).normal(size=(3, 3)))
     with jax.enable_x64(False):
-        plan = round_scaled(cost, 2.0, [np.zeros(3)] * 2, uniform((3, 3)))
+        plan = round_scaled(cost, 2.0, (np.zeros(3),) * 2, uniform((3, 3)))
     assert all(m.dtype == np.float64 for m in plan.marginals())
     assert marginal_error(plan.marginals(), uniform((3, 3))) < 1e-13
 
